@@ -1,0 +1,50 @@
+"""How migrations run: as siltstone_owner, one at a time, each in a transaction, waiting for no lock for long."""
+
+import asyncio
+
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from alembic import context
+from persistence.columns import metadata
+from persistence.migrate import ADVISORY_LOCK, BECOME_OWNER, run_script
+
+import persistence.tables  # noqa: F401, isort: skip - fills `metadata`
+
+
+def include_name(name: str | None, kind: str, _parents: object) -> bool:
+    """Partitions are the database's own affair: they are made by siltstone_maintain, not by a model."""
+    return kind != "table" or (name or "") in metadata.tables
+
+
+def migrate(connection: Connection) -> None:
+    """Migrate within a session that holds the advisory lock: a second `db upgrade` waits for the first."""
+    run_script(connection, BECOME_OWNER)
+    connection.exec_driver_sql(f"SELECT pg_advisory_lock({ADVISORY_LOCK})")
+    connection.commit()
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        transaction_per_migration=True,
+        include_name=include_name,
+        compare_type=True,
+        compare_server_default=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def migrate_url(url: str) -> None:
+    engine = create_async_engine(url)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(migrate)
+    finally:
+        await engine.dispose()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    migrate(given)
+else:
+    asyncio.run(migrate_url(context.config.get_main_option("sqlalchemy.url", "")))

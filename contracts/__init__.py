@@ -1,0 +1,1 @@
+"""The events we accept, as types; bytes to event and back. Knows neither Kafka nor Postgres."""

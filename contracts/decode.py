@@ -1,0 +1,150 @@
+"""Bytes to event, or to a refusal with its reason. No I/O, no clock: the same record, the same verdict, for ever."""
+
+import json
+import re
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Raw
+
+from contracts.envelope import (
+    TIME_EXAMPLE,
+    Envelope,
+    Headers,
+    check_headers,
+    decode_envelope,
+    explain_envelope,
+    is_binary_mode,
+    structured,
+)
+from contracts.event import Event, event_uid, microseconds
+from contracts.data import decode_data
+from contracts.event_type import EventType
+from contracts.refusal import Reason, Refusal, Stage
+from contracts.registry import EVENT_TYPES
+from contracts.text import check_escapes, check_nesting, check_size, refuse_constant
+from contracts.upcast import upcast
+from contracts.window import TimeWindow
+
+_PLAIN_TIME = len("2026-01-31T12:00:00.123456Z")  # a longer text may have more than six digits of a second
+_EXCESS_DIGITS = re.compile(r"(\.\d{6})\d+")
+_Time = Annotated[datetime, Meta(tz=True)]
+
+
+def decode(value: bytes | None, key: bytes | None, headers: Headers, timestamp_ms: int, window: TimeWindow) -> Event:
+    """The event of one record; raises Refusal, and nothing else, for any bytes at all.
+
+    `timestamp_ms` is the record's Kafka timestamp: the event's time is judged by it, so that the verdict is the
+    same on every delivery. Whether the tenant exists is not judged here.
+    """
+    if value is None:
+        raise Refusal(Reason.not_cloudevent, Stage.envelope, "the value is null (a tombstone); deletions are events")
+    check_size(value)
+    if value[:1] == b"\0":
+        message = "the first byte is 0: a schema registry's frame; send plain JSON"
+        raise Refusal(Reason.schema_registry_framed, Stage.decode, message)
+    check_headers(headers)
+    check_nesting(value)
+    check_escapes(value)
+    try:
+        if is_binary_mode(headers):
+            value = structured(value, headers)
+        envelope, unknown = decode_envelope(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise _explain_value(value) from None
+    try:
+        return _event(envelope, unknown, key, timestamp_ms, window)
+    except Refusal as refusal:
+        refusal.tenant_id, refusal.event_type = envelope.tenantid, envelope.type
+        raise
+
+
+def _event(
+    envelope: Envelope, unknown: dict[str, Raw], key: bytes | None, timestamp_ms: int, window: TimeWindow
+) -> Event:
+    kind = EVENT_TYPES.get(envelope.type)
+    data_json = envelope.data
+    if kind is None:
+        kind, data_json = _older_or_unsupported(envelope)
+    if envelope.datacontenttype and not envelope.datacontenttype.lower().startswith("application/json"):
+        message = "the attribute datacontenttype is not application/json"
+        raise Refusal(Reason.not_cloudevent, Stage.envelope, message)
+    time = _time(envelope.time)
+    time_us = microseconds(time)
+    earliest_ms, latest_ms = window.bounds_ms(timestamp_ms)
+    if not earliest_ms <= time_us // 1000 <= latest_ms:
+        side = "before the oldest accepted time" if time_us // 1000 < earliest_ms else "more than a day ahead"
+        message = f"the attribute time is {side} (judged by the record's Kafka timestamp)"
+        raise Refusal(Reason.time_out_of_range, Stage.envelope, message)
+    _check_key(key, envelope.tenantid)
+    data, rest_data = decode_data(kind, data_json)
+    if isinstance(envelope.tracestate, str):
+        unknown = unknown | {"tracestate": Raw(msgspec.json.encode(envelope.tracestate))}
+    return Event(
+        type=kind,
+        uid=event_uid(time_us, envelope.tenantid, envelope.source, envelope.id),
+        tenant_id=envelope.tenantid,
+        event_id=envelope.id,
+        source=envelope.source,
+        subject=envelope.subject,
+        time=time,
+        time_us=time_us,
+        sequence=envelope.sequence or None,
+        traceparent=envelope.traceparent or None,
+        data=data,
+        rest=_rest(unknown, rest_data) if unknown or rest_data else None,
+    )
+
+
+def _older_or_unsupported(envelope: Envelope) -> tuple[EventType, Raw]:
+    """An older version of a type, brought to today's (G8); else a refusal."""
+    newer = upcast(envelope.type, envelope.data)
+    if newer is None:
+        message = "the attribute type is unknown, or its major version is; `siltstone schemas` lists those accepted"
+        raise Refusal(Reason.schema_unsupported, Stage.schema, message)
+    name, data = newer
+    return EVENT_TYPES[name], data
+
+
+def _time(text: str) -> datetime:
+    """An instant, cut to microseconds (a decoder would round, and so could move an event past another)."""
+    if len(text) > _PLAIN_TIME:
+        text = _EXCESS_DIGITS.sub(r"\1", text, count=1)
+    try:
+        return msgspec.convert(text, _Time)
+    except msgspec.ValidationError:
+        message = f"the attribute time is no RFC 3339 time with an offset, such as {TIME_EXAMPLE}"
+        raise Refusal(Reason.bad_time, Stage.envelope, message) from None
+
+
+def _check_key(key: bytes | None, tenant_id: str) -> None:
+    """A key names its tenant before the first slash: one tenant's records cannot ride under another's key."""
+    if key is not None and b"/" in key and key.split(b"/", 1)[0] != tenant_id.encode():
+        message = "the record's key begins with another tenant than the attribute tenantid"
+        raise Refusal(Reason.tenant_not_allowed, Stage.tenant, message)
+
+
+def _rest(unknown: dict[str, Raw], rest_data: dict[str, Raw]) -> str:
+    """What no column keeps, as one JSON text."""
+    parts = {"attributes": unknown, "data": rest_data}
+    return msgspec.json.encode({name: members for name, members in parts.items() if members}).decode()
+
+
+def _explain_value(value: bytes) -> Refusal:
+    """Why no envelope could be read from a value: text, JSON or attributes."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as error:
+        return Refusal(Reason.bad_utf8, Stage.decode, f"the value is no UTF-8 at byte {error.start}")
+    try:
+        members = json.loads(text, parse_constant=refuse_constant, parse_float=str, parse_int=str)
+    except json.JSONDecodeError as error:
+        message = f"the value is no JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        return Refusal(Reason.bad_json, Stage.decode, message)
+    except (ValueError, RecursionError) as error:
+        return Refusal(Reason.bad_json, Stage.decode, f"the value is no JSON: {error}"[:200])
+    if not isinstance(members, dict):
+        message = f"the value is a JSON {type(members).__name__}, not the object of one event"
+        return Refusal(Reason.not_cloudevent, Stage.envelope, message)
+    return explain_envelope(members)

@@ -1,0 +1,142 @@
+"""The CloudEvents 1.0 envelope: its attributes, in structured and in binary mode, and what is wrong with one."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from contracts.refusal import Reason, Refusal, Stage
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+MAX_ID = 128
+MAX_TEXT = 256
+MAX_SEQUENCE = 32
+MAX_TENANT = 63
+TENANT_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+TIME_EXAMPLE = "2026-01-31T12:00:00.000Z"
+
+
+class Envelope(Struct, forbid_unknown_fields=True, gc=False):
+    """The attributes that every event carries (CloudEvents 1.0, section 3; design of the topics)."""
+
+    specversion: Literal["1.0"]
+    id: Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
+    source: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+    type: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+    time: str
+    subject: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+    tenantid: Annotated[str, Meta(min_length=1, max_length=MAX_TENANT)]
+    data: Raw
+    datacontenttype: str | None | UnsetType = UNSET
+    sequence: Annotated[str, Meta(max_length=MAX_SEQUENCE)] | None | UnsetType = UNSET
+    traceparent: Annotated[str, Meta(max_length=MAX_TEXT)] | None | UnsetType = UNSET
+    tracestate: str | None | UnsetType = UNSET
+
+
+ATTRIBUTES = frozenset(Envelope.__struct_fields__)
+_decoder = msgspec.json.Decoder(Envelope)
+_members = msgspec.json.Decoder(dict[str, Raw])
+
+
+def decode_envelope(value: bytes) -> tuple[Envelope, dict[str, Raw]]:
+    """The envelope of a structured-mode value, and its unknown attributes as raw JSON.
+
+    Raises msgspec's or Unicode's own error when there is any fault: explain_envelope() then says which.
+    """
+    try:
+        return _decoder.decode(value), {}
+    except msgspec.ValidationError:
+        members = _members.decode(value)
+        unknown = {name: raw for name, raw in members.items() if name not in ATTRIBUTES}
+        if not unknown:
+            raise
+        known = {name: raw for name, raw in members.items() if name in ATTRIBUTES}
+        return _decoder.decode(msgspec.json.encode(known)), unknown
+
+
+def is_binary_mode(headers: Headers) -> bool:
+    """Whether the attributes are in `ce_*` headers alone (Kafka protocol binding 1.0, section 3)."""
+    content_type: bytes | None = None
+    has_attributes = False
+    for name, value in headers:
+        if name == "content-type":
+            content_type = value
+        elif name == "ce_specversion":
+            has_attributes = True
+    return has_attributes and not (content_type or b"").startswith(b"application/cloudevents")
+
+
+def structured(value: bytes, headers: Headers) -> bytes:
+    """A binary-mode record as the structured-mode value that says the same."""
+    members: dict[str, Any] = {
+        name.removeprefix("ce_"): (text or b"").decode() for name, text in headers if name.startswith("ce_")
+    }
+    members.pop("data", None)
+    content_type = next((text for name, text in headers if name == "content-type"), None)
+    if content_type:
+        members["datacontenttype"] = content_type.decode()
+    return msgspec.json.encode(members | {"data": Raw(value)})
+
+
+def check_headers(headers: Headers) -> None:
+    """Refuse a header that is null or no UTF-8: no reader downstream could pass it on as text."""
+    for name, value in headers:
+        if value is None:
+            raise Refusal(Reason.not_cloudevent, Stage.envelope, f"the header {name[:64]!a} is null")
+        if not value.isascii():
+            try:
+                value.decode()
+            except UnicodeDecodeError as error:
+                message = f"the header {name[:64]!a} is no UTF-8 at byte {error.start}"
+                raise Refusal(Reason.bad_utf8, Stage.envelope, message) from None
+
+
+def explain_envelope(members: dict[str, Any]) -> Refusal:
+    """What is wrong with the attributes of a JSON object that decode_envelope() refused."""
+
+    def refusal(reason: Reason, message: str, stage: Stage = Stage.envelope) -> Refusal:
+        tenant, kind = members.get("tenantid"), members.get("type")
+        return Refusal(
+            reason,
+            stage,
+            message,
+            tenant_id=tenant if isinstance(tenant, str) and tenant else None,
+            event_type=kind if isinstance(kind, str) else None,
+        )
+
+    if members.get("specversion") != "1.0":
+        return refusal(Reason.not_cloudevent, "specversion is not '1.0': the value is no CloudEvents 1.0 event")
+    if members.get("id") in (None, ""):
+        return refusal(Reason.missing_id, "the attribute id is missing or empty: a producer sets it once")
+    for name, limit in (("id", MAX_ID), ("source", MAX_TEXT), ("type", MAX_TEXT), ("subject", MAX_TEXT)):
+        if fault := _text_fault(members.get(name), limit):
+            return refusal(Reason.not_cloudevent, f"the attribute {name} {fault}")
+    if not isinstance(members.get("time"), str):
+        return refusal(Reason.bad_time, f"the attribute time is missing or no text such as {TIME_EXAMPLE}")
+    if members.get("tenantid") in (None, ""):
+        return refusal(Reason.tenant_missing, "the attribute tenantid is missing or empty", Stage.tenant)
+    if fault := _text_fault(members["tenantid"], MAX_TENANT):
+        return refusal(Reason.tenant_unknown, f"the attribute tenantid {fault}", Stage.tenant)
+    if "data" not in members:
+        return refusal(Reason.schema_invalid, "data is missing", Stage.schema)
+    optional = (("sequence", MAX_SEQUENCE), ("traceparent", MAX_TEXT), ("tracestate", None), ("datacontenttype", None))
+    for name, most in optional:
+        if members.get(name) is not None and (fault := _text_fault(members[name], most, least=0)):
+            return refusal(Reason.not_cloudevent, f"the attribute {name} {fault}")
+    return refusal(Reason.not_cloudevent, "the attributes are not those of a CloudEvents 1.0 event")
+
+
+def _text_fault(value: Any, most: int | None, *, least: int = 1) -> str | None:
+    if value is None:
+        return "is missing"
+    if not isinstance(value, str):
+        return "is no text"
+    if len(value) < least:
+        return "is empty"
+    if most is not None and len(value) > most:
+        return f"has {len(value)} characters; at most {most} are accepted"
+    return None
+
+

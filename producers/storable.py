@@ -1,0 +1,63 @@
+"""Text and JSON of another tool's file, made safe to store and to send.
+
+Postgres refuses a NUL and a lone surrogate in text and jsonb, and NaN in jsonb; an event has 1 MiB at most.
+Sizes here are those of JSON with every non-ASCII character escaped: no encoder writes more.
+"""
+
+import json
+import math
+import re
+from decimal import Decimal
+from typing import Any, cast
+
+REPLACEMENT = "\ufffd"  # what stands for a NUL or a lone surrogate
+MAX_DEPTH = 32  # levels kept of another tool's JSON; an event may have 64, its own included
+MAX_JSON_TEXT_BYTES = 64 * 1024  # of one text inside another tool's JSON
+INT64 = range(-(2**63), 2**63)
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """Text without NUL and lone surrogates, each replaced by U+FFFD; the length stays."""
+    return _UNSTORABLE.sub(REPLACEMENT, text)
+
+
+def json_bytes(value: object) -> int:
+    """Bytes of a value as ASCII JSON, an upper bound for every other encoding of it."""
+    return len(json.dumps(value))
+
+
+def cut(text: str, max_bytes: int) -> str:
+    """The longest that is cheap to find of the text's beginnings whose ASCII JSON has at most max_bytes."""
+    while (size := json_bytes(text)) > max_bytes:
+        text = text[: len(text) * max_bytes // size]
+    return text
+
+
+def storable(value: object, max_bytes: int) -> Any:  # noqa: ANN401 - it is JSON, as json.loads has it
+    """JSON with clean texts, cut at MAX_JSON_TEXT_BYTES each, and numbers that every JSON reader holds.
+
+    What lies deeper than MAX_DEPTH becomes a text that says so, as does the whole when it is above max_bytes.
+    """
+    kept = _storable(value, MAX_DEPTH)
+    size = json_bytes(kept)
+    if size <= max_bytes:
+        return kept
+    note = f"left out: {size} bytes, above the limit of {max_bytes}"
+    return {"left_out": note} if isinstance(kept, dict) else note
+
+
+def _storable(value: object, depth: int) -> object:
+    if isinstance(value, str):
+        return cut(clean(value), MAX_JSON_TEXT_BYTES)
+    if isinstance(value, Decimal):
+        return float(value) if math.isfinite(float(value)) else str(value)
+    if not isinstance(value, dict | list):
+        return str(value) if isinstance(value, int) and value not in INT64 else value
+    if depth == 0:
+        return f"left out: nested deeper than {MAX_DEPTH} levels"
+    if isinstance(value, list):
+        return [_storable(item, depth - 1) for item in cast("list[object]", value)]
+    members = cast("dict[str, object]", value)
+    return {cut(clean(key), MAX_JSON_TEXT_BYTES): _storable(item, depth - 1) for key, item in members.items()}
