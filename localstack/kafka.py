@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from localstack import kafka_settings
 from localstack.errors import StackError, failed
 from localstack.folder import flush
 from localstack.jars import jars
@@ -21,7 +22,7 @@ from localstack.processes import alive, end, find, kill, run, spawn, wait_until
 
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
-MAX_BYTES = 32 * 1024 * 1024  # a message: dead-letter topics take that much
+FENCE_SECONDS = 15.0
 
 _FLAGS = (
     "-Xmx512m",
@@ -38,35 +39,8 @@ _FLAGS = (
     "--sun-misc-unsafe-memory-access=allow",
 )
 _MAIN = "kafka.Kafka"
+_FENCED = b"handleBrokerFenced"  # what the controller logs
 _JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH", "JAVA_HOME")
-
-# log.dirs is relative to the process's folder: Kafka splits it at commas, and a folder's name may hold one.
-_PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@{host}:{controller_port}
-listeners=BROKER://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=BROKER://{host}:{port}
-listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
-inter.broker.listener.name=BROKER
-controller.listener.names=CONTROLLER
-log.dirs={data}
-auto.create.topics.enable=false
-default.replication.factor=1
-min.insync.replicas=1
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-share.coordinator.state.topic.num.partitions=4
-group.initial.rebalance.delay.ms=0
-message.max.bytes={max_bytes}
-replica.fetch.max.bytes={max_bytes}
-log.cleaner.dedupe.buffer.size=4194304
-"""
 
 
 @dataclass(frozen=True)
@@ -105,7 +79,9 @@ class Kafka:
         if not self.data.is_dir():
             new = self.place / "data.new"
             shutil.rmtree(new, ignore_errors=True)
-            settings = self._write("format.properties", port=9092, controller_port=9093, data=new.name)
+            settings = self._write(
+                "format.properties", kafka_settings.node(port=9092, controller_port=9093, data=new.name)
+            )
             format_data = ("kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", settings)
             done = run(self._java(classpath, *format_data), cwd=self.place, environment=_environment())
             with self.log.open("a", encoding="utf-8") as log:
@@ -120,11 +96,36 @@ class Kafka:
 
     def launch(self, classpath: list[Path], port: int, controller_port: int) -> psutil.Process | None:
         """Start the node; `ready` tells when it answers."""
+        if (self.data / "__cluster_metadata-0").exists() and not (
+            self.data / ".kafka_cleanshutdown"
+        ).exists():
+            self._fence(classpath, controller_port)
         settings = self._write(
-            "server.properties", port=port, controller_port=controller_port, data=self.data.name
+            "server.properties",
+            kafka_settings.node(port=port, controller_port=controller_port, data=self.data.name),
         )
         command = self._java(classpath, _MAIN, settings)
         return spawn(command, cwd=self.place, log=self.log, environment=_environment())
+
+    def _fence(self, classpath: list[Path], controller_port: int) -> None:
+        """After a kill: let the controller alone note that the broker is gone, before the broker comes back.
+
+        Else the new broker acts as leader by its dead predecessor's registration until that expires, and then
+        drops the markers of transactions that were committed just before the kill: `read_committed` readers
+        would wait at them for ever (Kafka 4.3.1: "Couldn't find leader endpoint for partitions").
+        """
+        settings = self._write(
+            "controller.properties",
+            kafka_settings.controller(controller_port=controller_port, data=self.data.name),
+        )
+        command = self._java(classpath, _MAIN, settings)
+        command.insert(1, "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller=info")
+        log = self.place / "fence.log"
+        log.unlink(missing_ok=True)
+        process = spawn(command, cwd=self.place, log=log, environment=_environment())
+        if process is not None:
+            wait_until(lambda: not alive(process) or _FENCED in log.read_bytes(), FENCE_SECONDS)
+            end(process, signal.SIGTERM, STOP_SECONDS, lambda _: None)
 
     def ready(self, process: psutil.Process | None, port: int) -> bool:
         """Wait until the node names itself as a live broker; False when it ended instead."""
@@ -155,10 +156,7 @@ class Kafka:
                 end(process, signal.SIGTERM, STOP_SECONDS, say)
         return bool(found)
 
-    def _write(self, name: str, *, port: int, controller_port: int, data: str) -> str:
-        text = _PROPERTIES.format(
-            host=HOST, port=port, controller_port=controller_port, data=data, max_bytes=MAX_BYTES
-        )
+    def _write(self, name: str, text: str) -> str:
         (self.place / name).write_text(text, encoding="utf-8")
         return name
 

@@ -1,0 +1,1 @@
+"""The pipeline from Kafka to Postgres, and the commands of operators."""

@@ -2,8 +2,9 @@
 
 import typer
 
-from workers.cli import stack
+from workers.cli import db, stack, tenants, topics
 from workers.cli.terminal import run
+from workers.cli.worker import worker
 
 app = typer.Typer(
     help="The durable record of what AI agents did: Kafka events settled into Postgres, once each.",
@@ -12,6 +13,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(stack.app, name="stack", help="A local Kafka and Postgres, without Docker.")
+app.add_typer(db.app, name="db", help="Migrations, partitions and retention.")
+app.add_typer(topics.app, name="topics", help="The topics in Kafka.")
+app.add_typer(tenants.app, name="tenants", help="Whose events are stored.")
+app.command()(worker)
 
 
 def main() -> None:

@@ -1,0 +1,107 @@
+"""Connections: one engine a process, every session with its role and its limits in time."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+WORKER = "siltstone_worker"
+OPERATOR = "siltstone_operator"
+READER = "siltstone_reader"
+
+SESSION_LIMITS = {
+    "lock_timeout": "10s",
+    "statement_timeout": "60s",
+    "idle_in_transaction_session_timeout": "30s",
+    # A worker that was stopped and keeps its lines alive would block its successor for ever without this one.
+    "transaction_timeout": "120s",
+}
+CONNECT_TIMEOUT_SECONDS = 10
+COMMAND_TIMEOUT_SECONDS = 150  # above every limit of the server's: for a line that went silent
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """How many connections a process holds, and how long one may wait for one."""
+
+    size: int = 5
+    max_overflow: int = 5
+    timeout_seconds: float = 30
+    statement_cache_size: int = 100
+    echo: bool = False
+
+
+class Database:
+    """The engine of one process, as one role."""
+
+    def __init__(
+        self,
+        url: str,
+        role: str | None,
+        *,
+        pool: PoolLimits | None = None,
+        limits: dict[str, str] | None = None,
+        application: str = "siltstone",
+    ) -> None:
+        pool = pool or PoolLimits()
+        self._settings = {**SESSION_LIMITS, **(limits or {}), "timezone": "UTC"} | ({"role": role} if role else {})
+        self.engine: AsyncEngine = create_async_engine(
+            make_url(url).set(drivername="postgresql+asyncpg"),
+            pool_size=pool.size,
+            max_overflow=pool.max_overflow,
+            pool_timeout=pool.timeout_seconds,
+            echo=pool.echo,
+            connect_args={
+                "timeout": CONNECT_TIMEOUT_SECONDS,
+                "command_timeout": COMMAND_TIMEOUT_SECONDS,
+                "statement_cache_size": pool.statement_cache_size,
+                "server_settings": {"application_name": application},
+            },
+        )
+        event.listen(self.engine.sync_engine, "connect", self._on_connect)
+
+    def _on_connect(self, adapted: Any, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's own types
+        settings = "; ".join(f"SET {name} = '{value}'" for name, value in self._settings.items())
+        adapted.run_async(lambda driver: driver.execute(settings))
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[tuple[asyncpg.Connection, dict[Any, Any]]]:
+        """A driver connection, and a dict that lives as long as it does. The caller begins its own transactions.
+
+        Errors of the driver go past SQLAlchemy's own check for dead connections, so after any error the
+        connection is thrown away: a pool would serve a dead one for ever.
+        """
+        async with self.engine.connect() as connection:
+            driver, info = await driver_of(connection)
+            try:
+                yield driver, info
+            except BaseException:
+                await connection.invalidate()
+                raise
+
+    @asynccontextmanager
+    async def transaction(self, *, readonly: bool = False) -> AsyncIterator[asyncpg.Connection]:
+        """A driver connection in a transaction that commits at the end and rolls back on an error."""
+        async with (
+            self.session() as (driver, _),
+            driver.transaction(isolation="repeatable_read" if readonly else None, readonly=readonly),
+        ):
+            yield driver
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+async def driver_of(connection: AsyncConnection) -> tuple[asyncpg.Connection, dict[Any, Any]]:
+    """asyncpg's connection behind SQLAlchemy's, and the dict that lives with it."""
+    raw = await connection.get_raw_connection()
+    driver = raw.driver_connection
+    if not isinstance(driver, asyncpg.Connection):
+        raise TypeError(f"the driver is {type(driver).__name__}, not asyncpg")
+    return driver, raw.info

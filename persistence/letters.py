@@ -1,0 +1,126 @@
+"""The index of dead letters: written from the dlq.* topics, read by operators, resolved by what stores."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from persistence.batch import Redriven
+
+DEAD, REDRIVING, RESOLVED = 1, 0, 2
+"""Phases within one redrive count: redriving < dead < resolved."""
+
+
+class Letter(NamedTuple):
+    """A row of dead_letter as its topic gives it; the order of the columns of the insert."""
+
+    id: uuid.UUID
+    tenant_id: str | None
+    topic: str
+    partition: int
+    offset: int
+    consumer_group: str
+    event_type: str | None
+    event_id: str | None
+    subject: str | None
+    reason: str
+    stage: str
+    error: str
+    exception: str | None
+    sqlstate: str | None
+    key: bytes | None
+    value: bytes | None
+    header_names: list[str]
+    header_values: list[bytes | None]
+    record_timestamp: int
+    letter_topic: str
+    letter_partition: int
+    letter_offset: int
+    failed_at: datetime
+    redrive_count: int
+    value_in_table: bool
+
+
+# A later trip (redrive_count, phase) replaces what an earlier one said; the same one said again changes nothing.
+# `parked` and `discarded` are an operator's: they stand until a later trip.
+INDEX = """
+INSERT INTO dead_letter AS l (
+  id, tenant_id, topic, partition, "offset", consumer_group, event_type, event_id, subject, reason, stage, error,
+  exception, sqlstate, key, value, header_names, header_values, record_timestamp,
+  letter_topic, letter_partition, letter_offset, first_failed_at, last_failed_at, redrive_count, status, phase
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+          $23, $23, $24, 'dead', 1)
+ON CONFLICT (id) DO UPDATE SET
+  reason = excluded.reason, stage = excluded.stage, error = excluded.error, exception = excluded.exception,
+  sqlstate = excluded.sqlstate, letter_topic = excluded.letter_topic,
+  letter_partition = excluded.letter_partition, letter_offset = excluded.letter_offset,
+  topic = excluded.topic, partition = excluded.partition, "offset" = excluded."offset",
+  value = CASE WHEN $25 THEN l.value ELSE excluded.value END,
+  key = excluded.key, header_names = excluded.header_names, header_values = excluded.header_values,
+  record_timestamp = excluded.record_timestamp, last_failed_at = excluded.last_failed_at,
+  redrive_count = excluded.redrive_count, status = excluded.status, phase = excluded.phase
+WHERE (excluded.redrive_count, excluded.phase) > (l.redrive_count, l.phase)
+   OR (l.letter_offset < 0 AND excluded.redrive_count = l.redrive_count)
+"""
+
+
+async def index(connection: asyncpg.Connection, letters: Sequence[Letter]) -> None:
+    """Write letters into the index, in the order of their ids; a letter that is there already changes nothing."""
+    await connection.executemany(INDEX, sorted(letters, key=lambda letter: letter.id.bytes))
+
+
+async def confirm(connection: asyncpg.Connection, claims: Sequence[tuple[uuid.UUID, int, str, str | None]]) -> set[uuid.UUID]:
+    """Which claims (letter id, redrive count, topic, tenant) the index has as `redriving` with exactly that count.
+
+    Anybody who can publish can write an x-dlq-id: a claim that the index does not confirm is nothing.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT l.id FROM dead_letter AS l
+        JOIN unnest($1::uuid[], $2::int[], $3::text[], $4::text[]) AS c(id, redrive_count, topic, tenant_id)
+          ON l.id = c.id AND l.redrive_count = c.redrive_count AND l.topic = c.topic
+         AND l.tenant_id IS NOT DISTINCT FROM c.tenant_id
+        WHERE l.status = 'redriving'
+        """,
+        *(list(column) for column in zip(*claims, strict=True)),
+    )
+    return {uuid.UUID(bytes=row["id"].bytes) for row in rows}
+
+
+async def resolve(connection: asyncpg.Connection, redriven: Sequence[Redriven]) -> None:
+    """Mark letters whose events this transaction stores; only those that are `redriving` with that count."""
+    if not redriven:
+        return
+    ordered = sorted(redriven)
+    await connection.execute(
+        """
+        UPDATE dead_letter AS l SET status = 'resolved', phase = 2
+        FROM unnest($1::uuid[], $2::int[]) AS r(id, redrive_count)
+        WHERE l.id = r.id AND l.redrive_count = r.redrive_count AND l.status = 'redriving'
+        """,
+        [r.letter_id for r in ordered],
+        [r.redrive_count for r in ordered],
+    )
+
+
+COLUMNS = (
+    "id, tenant_id, topic, partition, \"offset\", consumer_group, event_type, event_id, subject, reason, stage, "
+    "error, exception, sqlstate, first_failed_at, last_failed_at, redrive_count, status"
+)
+
+
+async def newest(connection: asyncpg.Connection, limit: int) -> list[dict[str, Any]]:
+    """The newest letters, without their bytes."""
+    rows = await connection.fetch(
+        f"SELECT {COLUMNS} FROM dead_letter ORDER BY last_failed_at DESC, id DESC LIMIT $1",  # noqa: S608 - a constant
+        limit,
+    )
+    return [dict(row) for row in rows]
+
+
+async def one(connection: asyncpg.Connection, letter: uuid.UUID) -> dict[str, Any] | None:
+    """A letter whole, with its key, value and headers; None when the index has none of that id."""
+    row = await connection.fetchrow("SELECT * FROM dead_letter WHERE id = $1", letter)
+    return None if row is None else dict(row)

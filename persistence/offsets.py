@@ -1,0 +1,69 @@
+"""Sets of offsets, as Postgres' int8multirange keeps them: sorted, disjoint, half open."""
+
+from collections.abc import Iterable, Sequence
+
+from asyncpg import Range
+
+Spans = list[tuple[int, int]]
+"""Half-open spans (first, next), sorted, disjoint and not touching."""
+
+
+def spans_of(offsets: Iterable[int]) -> Spans:
+    """The fewest spans that hold exactly these offsets."""
+    spans: Spans = []
+    for offset in sorted(offsets):
+        if spans and offset <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], offset + 1))
+        else:
+            spans.append((offset, offset + 1))
+    return spans
+
+
+def union(*sets: Sequence[tuple[int, int]]) -> Spans:
+    """The offsets in any of the sets."""
+    joined: Spans = []
+    for first, after in sorted(span for spans in sets for span in spans):
+        if joined and first <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], after))
+        else:
+            joined.append((first, after))
+    return joined
+
+
+def difference(left: Sequence[tuple[int, int]], right: Sequence[tuple[int, int]]) -> Spans:
+    """The offsets in `left` and not in `right`; both sorted and disjoint."""
+    left_over: Spans = []
+    i = 0
+    for first, after in left:
+        at = first
+        while i < len(right) and right[i][1] <= at:
+            i += 1
+        k = i
+        while k < len(right) and right[k][0] < after:
+            if right[k][0] > at:
+                left_over.append((at, right[k][0]))
+            at = max(at, right[k][1])
+            k += 1
+        if at < after:
+            left_over.append((at, after))
+    return left_over
+
+
+def within(spans: Sequence[tuple[int, int]], first: int, after: int) -> Spans:
+    """The part of `spans` in [first, after)."""
+    return [(max(a, first), min(b, after)) for a, b in spans if a < after and b > first]
+
+
+def size(spans: Iterable[tuple[int, int]]) -> int:
+    """How many offsets they hold."""
+    return sum(after - first for first, after in spans)
+
+
+def to_ranges(spans: Iterable[tuple[int, int]]) -> list[Range]:
+    """As an argument of type int8multirange."""
+    return [Range(first, after) for first, after in spans]
+
+
+def from_ranges(ranges: Iterable[Range] | None) -> Spans:
+    """From a value of type int8multirange."""
+    return [(r.lower, r.upper) for r in ranges or ()]

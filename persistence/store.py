@@ -1,0 +1,119 @@
+"""The one transaction a batch: logs, states, letters' resolution, ledger; in one declared order, keys sorted."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import asyncpg
+from asyncpg.pgproto.pgproto import UUID
+
+from persistence.batch import Arrived, Ledger, Stored, Unit
+from persistence.letters import resolve
+from persistence.logs import LOGS, Log
+from persistence.merge import fold
+from persistence.offsets import spans_of, to_ranges
+from persistence.state_sql import upsert
+from persistence.states import STATES
+
+INSERT_LEDGER = """
+INSERT INTO ingest_batch (consumer_group, topic, partition, stored, duplicate, refused, invisible, worker)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+
+
+async def store(connection: asyncpg.Connection, unit: Unit) -> Stored:
+    """Write a unit in the caller's transaction, on a connection that prepare() has seen.
+
+    A second time it changes nothing but the ledger. Raises what the driver raises (persistence.verdict says what
+    it means); then the caller rolls back.
+    """
+    first_of: dict[bytes, Arrived] = {}
+    for arrived in unit.arrived:
+        first_of.setdefault(arrived.event.uid, arrived)
+    known: set[bytes] = set()
+    for log in LOGS:
+        of_log = [a for a in first_of.values() if a.event.type.log == log.name]
+        if of_log:
+            known |= await insert_log(connection, log, of_log)
+    new = [arrived for uid, arrived in first_of.items() if uid not in known] if known else list(first_of.values())
+    changes = fold(arrived.event for arrived in new)
+    for state in STATES:
+        if of_state := changes.get(state):
+            statement, rows = upsert(state, of_state)
+            await connection.execute(statement, rows)
+    await resolve(connection, [a.letter for a in unit.arrived if a.letter is not None])
+    _fill_ledgers(unit.ledgers, unit.arrived, new)
+    await insert_ledgers(connection, unit.ledgers.values(), unit.group, unit.worker)
+    return Stored(len(new), len(unit.arrived) - len(new))
+
+
+async def insert_log(connection: asyncpg.Connection, log: Log, arrived: Sequence[Arrived]) -> set[bytes]:
+    """Insert one log's rows, in the order of their keys; the uids of those that were there already.
+
+    By COPY to a temporary table (into a table under forced row-level security COPY is refused) and one insert.
+    """
+    rows = [log.row(a.event, UUID(a.event.uid), (a.topic, a.partition, a.offset)) for a in arrived]
+    rows.sort(key=lambda row: row[0].bytes)
+    await connection.copy_records_to_table(f"staged_{log.name}", schema_name="pg_temp", records=rows, columns=log.columns)
+    known = await connection.fetch(_INSERT[log.name])
+    return {row[0].bytes for row in known}
+
+
+def _insert_statement(log: Log) -> str:
+    """Insert what is staged, and answer the keys that were there before: usually none, so usually nothing."""
+    columns = ", ".join(f'"{c}"' for c in log.columns)
+    return (
+        f"WITH inserted AS (\n  INSERT INTO {log.name} ({columns})\n"
+        f"  SELECT {columns} FROM pg_temp.staged_{log.name}\n"
+        f"  ON CONFLICT (event_uid) DO NOTHING RETURNING event_uid\n)\n"
+        f"SELECT event_uid FROM pg_temp.staged_{log.name} EXCEPT ALL SELECT event_uid FROM inserted"
+    )
+
+
+_INSERT = {log.name: _insert_statement(log) for log in LOGS}
+
+
+async def prepare(connection: asyncpg.Connection, info: dict[Any, Any], logs: Iterable[str]) -> None:
+    """Make the temporary tables that a connection lacks, outside any transaction that might roll back.
+
+    `info` lives as long as the connection, and remembers which there are.
+    """
+    staged: set[str] = info.setdefault("staged", set())
+    for name in logs:
+        if f"staged_{name}" not in staged:
+            await connection.execute(
+                f"CREATE TEMPORARY TABLE IF NOT EXISTS staged_{name} (LIKE {name}) ON COMMIT DELETE ROWS;"
+                f"ALTER TABLE pg_temp.staged_{name} ALTER COLUMN ingested_at DROP NOT NULL"
+            )
+            staged.add(f"staged_{name}")
+
+
+def _fill_ledgers(ledgers: dict[tuple[str, int], Ledger], arrived: Sequence[Arrived], new: Sequence[Arrived]) -> None:
+    made_rows = {(a.topic, a.partition, a.offset) for a in new}
+    for ledger in ledgers.values():
+        ledger.stored.clear()
+        ledger.duplicate.clear()
+    for a in arrived:
+        ledger = ledgers[a.topic, a.partition]
+        (ledger.stored if (a.topic, a.partition, a.offset) in made_rows else ledger.duplicate).append(a.offset)
+
+
+async def insert_ledgers(
+    connection: asyncpg.Connection, ledgers: Iterable[Ledger], group: str, worker: str
+) -> None:
+    """One row a partition."""
+    await connection.executemany(
+        INSERT_LEDGER,
+        [
+            (
+                group,
+                ledger.topic,
+                ledger.partition,
+                to_ranges(spans_of(ledger.stored)),
+                to_ranges(spans_of(ledger.duplicate)),
+                to_ranges(spans_of(ledger.refused)),
+                to_ranges(ledger.invisible),
+                worker,
+            )
+            for ledger in ledgers
+        ],
+    )

@@ -1,0 +1,50 @@
+"""Which dead letters redriven records come from: what their headers say counts only if the index confirms it."""
+
+import uuid
+
+from contracts import letter as form
+from persistence.batch import Redriven
+from persistence.database import Database
+from persistence.letters import confirm
+from persistence.verdict import Verdict, judge
+from workers.decoding import Decoded, Place, Record, place_of
+from workers.failure import RetryLater, Stop
+
+
+class Claims:
+    """Asks the index; most batches claim nothing, and then it is not asked."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def confirmed(self, decoded: Decoded) -> dict[Place, Redriven]:
+        """The letter of each redriven record. Anybody who can publish can write an x-dlq-id: others are ignored."""
+        claimed = {
+            place_of(record): (letter, count, record.topic, tenant)
+            for record, tenant in (
+                *((r.record, r.event.tenant_id) for r in decoded.readable),
+                *((r.record, r.refusal.tenant_id) for r in decoded.refused),
+            )
+            for letter, count in _claims_of(record)
+        }
+        if not claimed:
+            return {}
+        try:
+            async with self._database.transaction() as connection:
+                known = await confirm(connection, list(claimed.values()))
+        except Exception as error:
+            judgement = judge(error)
+            if judgement.verdict is Verdict.retry:
+                raise RetryLater(judgement.message, (judgement.sqlstate or judgement.place)[:2]) from error
+            raise Stop(f"the index of dead letters cannot be read: {judgement.message}") from error
+        return {place: Redriven(str(c[0]), c[1]) for place, c in claimed.items() if c[0] in known}
+
+
+def _claims_of(record: Record) -> list[tuple[uuid.UUID, int]]:
+    headers = {name: value for name, value in record.headers if name in (form.ID, form.REDRIVE_COUNT)}
+    if form.ID not in headers:
+        return []
+    try:
+        return [(uuid.UUID((headers[form.ID] or b"").decode()), int((headers.get(form.REDRIVE_COUNT) or b"").decode()))]
+    except (UnicodeDecodeError, ValueError):
+        return []

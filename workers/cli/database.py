@@ -1,0 +1,46 @@
+"""Running a database command: its role, and errors that say what to do."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from persistence.database import Database
+from persistence.verdict import Verdict, judge
+from workers.cli.environment import settings
+from workers.cli.terminal import CommandError, Exit, fail
+from workers.settings import Settings
+from workers.startup import database
+
+T = TypeVar("T")
+
+
+def with_database(role: str | None, command: Callable[[Settings, Database], Awaitable[T]]) -> T:
+    """Run `command` with a database as `role`; what the database says becomes an exit code."""
+    read = settings()
+
+    async def run() -> T:
+        opened = database(read, "siltstone-command", role)
+        try:
+            return await command(read, opened)
+        finally:
+            await opened.close()
+
+    try:
+        return asyncio.run(run())
+    except CommandError:
+        raise
+    except Exception as error:
+        fail_for(error)
+        raise
+
+
+def fail_for(error: Exception) -> None:
+    """End the command when the database is away or not migrated; else return."""
+    judgement = judge(error)
+    state = judgement.sqlstate or ""
+    if judgement.verdict is Verdict.retry:
+        fail(f"the database does not answer ({judgement.message}); is it running? siltstone stack up", Exit.UNAVAILABLE)
+    if state.startswith(("28", "3D")):
+        fail(f"the database refuses the login or has no such database ({judgement.message}); check DATABASE_URL", Exit.UNAVAILABLE)
+    if state in {"42P01", "42704", "42883", "22023"}:
+        fail(f"the database is not migrated ({judgement.message}); run `siltstone db upgrade`", Exit.CHECK_FAILED)

@@ -1,0 +1,30 @@
+"""`siltstone worker`."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from contracts.event_type import Family
+from workers import logs
+from workers.app import Worker
+from workers.cli.terminal import Exit, fail
+from workers.cli.environment import settings
+
+
+def worker(
+    family: Annotated[
+        list[Family] | None, typer.Option(help="A family to settle; may be given more than once. All by default.")
+    ] = None,
+    consumers: Annotated[int, typer.Option(min=1, max=16, help="Consumers for each family.")] = 2,
+) -> None:
+    """Run a worker: settle events from Kafka into Postgres, until SIGTERM."""
+    read = settings()
+    logs.configure(read.log_format)
+    families = list(dict.fromkeys(family or list(Family)))
+
+    async def run() -> str | None:
+        return await Worker(read, families, consumers).run()
+
+    if because := asyncio.run(run()):
+        fail(f"stopped: {because}", Exit.UNEXPECTED)

@@ -1,0 +1,90 @@
+"""Whether a batch begins where the last one ended, and what lies between: markers, losses, or a dropped batch.
+
+A library that drops a batch and hands over the next one would have it committed over. So a gap before a batch is
+read again, apart from the group: if it holds a record that a read-committed reader sees, the worker stops.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from persistence.offsets import Spans, difference, spans_of
+from workers.decoding import Record
+from workers.failure import RetryLater, Stop
+from workers.metrics import Metrics
+
+PROBE_SECONDS = 15
+
+log = structlog.get_logger("siltstone.continuity")
+
+
+class Group(Protocol):
+    """What is asked of the group's own consumer."""
+
+    async def committed(self, partition: TopicPartition) -> int | None: ...
+
+    async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]: ...
+
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]: ...
+
+
+def by_partition(records: Sequence[Record]) -> dict[TopicPartition, list[Record]]:
+    """The records of each partition, in the order they came."""
+    parts: dict[TopicPartition, list[Record]] = {}
+    for record in records:
+        parts.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
+    return parts
+
+
+def unread(expected: int, records: Sequence[Record]) -> Spans:
+    """The offsets from `expected` to the last record that hold none of the records."""
+    offsets = [record.offset for record in records]
+    if offsets[0] == expected and offsets[-1] - expected + 1 == len(offsets):
+        return []
+    return difference([(expected, offsets[-1] + 1)], spans_of(offsets))
+
+
+class Gaps:
+    """Reads again what lies before a batch; `reader` is a started consumer of no group."""
+
+    def __init__(self, reader: AIOKafkaConsumer, metrics: Metrics) -> None:
+        self._reader = reader
+        self._metrics = metrics
+        self._lock = asyncio.Lock()
+
+    async def before(self, partition: TopicPartition, expected: int, first: int) -> Spans:
+        """The offsets in [expected, first) that hold nothing to read; those lost to retention are left out.
+
+        Raises Stop when a record that can be read is there: it was dropped before we saw it.
+        """
+        async with self._lock:
+            try:
+                beginning = (await self._reader.beginning_offsets([partition]))[partition]
+                visible = await self._first_visible(partition, max(expected, beginning))
+            except (OSError, TimeoutError) as error:
+                raise RetryLater(f"cannot read before {_name(partition, first)}: {error}", "kafka") from error
+        if visible < first:
+            raise Stop(
+                f"{_name(partition, visible)} was never handed over, though the batch at {first} was: committing would "
+                "lose it. Nothing was committed; start the worker again, it will read from there."
+            )
+        if beginning > expected:
+            lost = min(beginning, first) - expected
+            self._metrics.lost.labels(partition.topic).inc(lost)
+            log.error("records were removed by retention before they were read", partition=str(partition), lost=lost)
+        return [(max(expected, beginning), first)] if max(expected, beginning) < first else []
+
+    async def _first_visible(self, partition: TopicPartition, at: int) -> int:
+        self._reader.assign([partition])
+        self._reader.seek(partition, at)
+        async with asyncio.timeout(PROBE_SECONDS):
+            record = await self._reader.getone(partition)
+        offset: int = record.offset
+        return offset
+
+
+def _name(partition: TopicPartition, offset: int) -> str:
+    return f"{partition.topic}[{partition.partition}]@{offset}"

@@ -1,0 +1,99 @@
+"""How this process talks to Kafka: security from the settings, the topics, and offsets read from outside a group."""
+
+import ssl
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+
+from contracts.event_type import Family
+from contracts.registry import dlq_topic_of, topic_of
+from workers.settings import Settings
+
+DLQ_MESSAGE_MAX_BYTES = 32 * 1024 * 1024
+TOPIC_MESSAGE_MAX_BYTES = 2 * 1024 * 1024
+SOCKET_TIMEOUT_MS = 15_000
+
+
+def connection(settings: Settings) -> dict[str, Any]:
+    """The arguments that every aiokafka client takes."""
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka_bootstrap_servers.split(","),
+        "security_protocol": settings.kafka_security_protocol,
+        "request_timeout_ms": SOCKET_TIMEOUT_MS,
+    }
+    if settings.kafka_security_protocol in ("SSL", "SASL_SSL"):
+        arguments["ssl_context"] = _ssl_context(settings)
+    if settings.kafka_security_protocol.startswith("SASL"):
+        password = settings.kafka_sasl_password
+        arguments |= {
+            "sasl_mechanism": settings.kafka_sasl_mechanism,
+            "sasl_plain_username": settings.kafka_sasl_username,
+            "sasl_plain_password": password.get_secret_value() if password else None,
+        }
+    return arguments
+
+
+def _ssl_context(settings: Settings) -> ssl.SSLContext:
+    ca = settings.kafka_ssl_ca_location
+    context = ssl.create_default_context(cafile=str(ca) if ca else None)
+    if settings.kafka_ssl_certificate_location:
+        context.load_cert_chain(settings.kafka_ssl_certificate_location, settings.kafka_ssl_key_location)
+    return context
+
+
+def faststream_security(settings: Settings) -> BaseSecurity | None:
+    """The same security, as FastStream takes it."""
+    protocol = settings.kafka_security_protocol
+    context = _ssl_context(settings) if protocol in ("SSL", "SASL_SSL") else None
+    if not protocol.startswith("SASL"):
+        return BaseSecurity(context, use_ssl=True) if context else None
+    made = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
+    password = settings.kafka_sasl_password.get_secret_value() if settings.kafka_sasl_password else ""
+    return made[settings.kafka_sasl_mechanism](
+        username=settings.kafka_sasl_username or "", password=password, ssl_context=context, use_ssl=context is not None
+    )
+
+
+def producer(settings: Settings, *, max_bytes: int = TOPIC_MESSAGE_MAX_BYTES, **options: Any) -> AIOKafkaProducer:
+    """An idempotent producer with acks=all and zstd; not started."""
+    return AIOKafkaProducer(
+        **connection(settings),
+        acks="all",
+        enable_idempotence=True,
+        compression_type="zstd",
+        max_request_size=max_bytes,
+        **options,
+    )
+
+
+def reader(settings: Settings, **options: Any) -> AIOKafkaConsumer:
+    """A consumer of no group, which reads what is committed, from where it is told; not started."""
+    return AIOKafkaConsumer(
+        **connection(settings),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        **options,
+    )
+
+
+def topics(settings: Settings) -> dict[Family, str]:
+    """The topic of each family."""
+    return {family: topic_of(family, settings.topic_prefix) for family in Family}
+
+
+def dlq_topics(settings: Settings) -> dict[Family, str]:
+    """The dead-letter topic of each family."""
+    return {family: dlq_topic_of(topic) for family, topic in topics(settings).items()}
+
+
+def group_of(settings: Settings, family: Family) -> str:
+    """The consumer group of a family."""
+    return f"{settings.kafka_group_id}.{family.value}"
+
+
+def dlq_group_of(settings: Settings) -> str:
+    """The consumer group that indexes dead letters."""
+    return f"{settings.kafka_group_id}.dlq"

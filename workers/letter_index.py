@@ -1,0 +1,157 @@
+"""The index of dead letters is filled from the dlq.* topics: one consumer a worker, which refuses nothing."""
+
+import asyncio
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import structlog
+from aiokafka import TopicPartition
+
+from contracts import letter as form
+from contracts.envelope import Headers
+from persistence.database import Database
+from persistence.letters import Letter, index
+from persistence.verdict import Verdict, judge
+from workers.decoding import Record
+from workers.failure import RetryLater, Stop
+from workers.health import Stream
+from workers.offsets import commit
+
+log = structlog.get_logger("siltstone.letter_index")
+_STORABLE = re.compile("[\x00\ud800-\udfff]")
+_PEEK_BYTES = 1024 * 1024
+
+
+class LetterIndex:
+    """Settles batches of letters: index, then commit. A letter that cannot be indexed stops this consumer only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._stream: Stream | None = None
+        self.stopped: str | None = None
+
+    def watch(self, stream: Stream) -> None:
+        """The consumer that this index settles the batches of."""
+        self._stream = stream
+
+    async def settle(self, records: Sequence[Record]) -> None:
+        """Index a batch of letters and commit; GivenUp when it is no longer ours.
+
+        When a letter cannot be indexed, this consumer stops and says so to the health check; the others go on.
+        """
+        if self._stream is None:
+            raise RuntimeError("watch() comes first")
+        assignment = self._stream.assignment
+        async with assignment.batch() as generation:
+            letters = [
+                letter_of(r.topic, r.partition, r.offset, r.key, r.value, r.headers)
+                for r in records
+                if any(name == form.ID for name, _ in r.headers)
+            ]
+            try:
+                await assignment.hold.until_done("index dead letters", lambda: self._index(letters))
+            except Stop as stop:
+                self.stopped = str(stop)
+                log.error("stopped", because=self.stopped)
+        if self.stopped is not None:
+            await asyncio.Event().wait()
+        assignment.check(generation)
+        offsets = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
+        assignment.next_offset.update(offsets)
+        await commit(self._stream.consumer(), offsets, assignment.hold)
+
+    async def keep(self, letter: Letter) -> None:
+        """Index one letter at once."""
+        await self._index([letter])
+
+    async def _index(self, letters: Sequence[Letter]) -> None:
+        try:
+            async with self._database.transaction() as connection:
+                await index(connection, letters)
+        except Exception as error:
+            judgement = judge(error)
+            if judgement.verdict is Verdict.retry:
+                raise RetryLater(judgement.message, (judgement.sqlstate or judgement.message)[:2]) from error
+            raise Stop(f"dead letters cannot be indexed: {judgement.message}") from error
+
+
+def letter_of(
+    topic: str, partition: int, offset: int, key: bytes | None, value: bytes | None, headers: Headers
+) -> Letter:
+    """A row of the index, from a record of a dead-letter topic and where it lies; what cannot be read is None."""
+    ours = {name: (text or b"").decode("utf-8", "replace") for name, text in headers if form.is_ours(name)}
+    own = form.own_headers(headers)
+    event = _peek(value)
+    failed_at = _time(ours.get(form.FAILED_AT))
+    return Letter(
+        id=_uuid(ours.get(form.ID), topic, partition, offset),
+        tenant_id=_storable(ours.get(form.TENANT)) or event("tenantid"),
+        topic=_storable(ours.get(form.TOPIC)) or topic.removeprefix("dlq."),
+        partition=_integer(ours.get(form.PARTITION), partition),
+        offset=_integer(ours.get(form.OFFSET), -1),
+        consumer_group=_storable(ours.get(form.GROUP)) or "",
+        event_type=_storable(ours.get(form.EVENT_TYPE)) or event("type"),
+        event_id=event("id"),
+        subject=event("subject"),
+        reason=_storable(ours.get(form.REASON)) or "unexpected",
+        stage=_storable(ours.get(form.STAGE)) or "",
+        error=_storable(ours.get(form.MESSAGE)) or "",
+        exception=_storable(ours.get(form.EXCEPTION)),
+        sqlstate=_storable(ours.get(form.SQLSTATE)),
+        key=key,
+        value=value,
+        header_names=[_storable(name) or "" for name, _ in own],
+        header_values=[text for _, text in own],
+        record_timestamp=_integer(ours.get(form.ORIGINAL_TIMESTAMP), 0),
+        letter_topic=topic,
+        letter_partition=partition,
+        letter_offset=offset,
+        failed_at=failed_at,
+        redrive_count=_integer(ours.get(form.REDRIVE_COUNT), 0),
+        value_in_table=ours.get(form.VALUE_IN_TABLE) == "true" and offset >= 0,
+    )
+
+
+def _peek(value: bytes | None) -> Callable[[str], str | None]:
+    """Attributes of an event that may be broken, as far as its JSON can be read."""
+    members: object = None
+    if value is not None and len(value) <= _PEEK_BYTES:
+        try:
+            members = json.loads(value)
+        except (ValueError, RecursionError):
+            members = None
+
+    def attribute(name: str) -> str | None:
+        text = members.get(name) if isinstance(members, dict) else None
+        return _storable(text)[:256] if isinstance(text, str) and text else None  # type: ignore[index]
+
+    return attribute
+
+
+def _storable(text: str | None) -> str | None:
+    return None if text is None else _STORABLE.sub("\ufffd", text)
+
+
+def _integer(text: str | None, default: int) -> int:
+    return int(text) if text is not None and re.fullmatch(r"-?[0-9]{1,18}", text) else default
+
+
+def _time(text: str | None) -> datetime:
+    try:
+        parsed = datetime.fromisoformat(text or "")
+    except ValueError:
+        return datetime.fromtimestamp(time.time(), tz=UTC)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def _uuid(text: str | None, topic: str, partition: int, offset: int) -> uuid.UUID:
+    try:
+        return uuid.UUID(text or "")
+    except ValueError:
+        return form.letter_id(topic, partition, offset, 0, None)
+
+

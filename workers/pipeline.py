@@ -1,0 +1,141 @@
+"""The whole pipeline, for one consumer: fetch -> decode -> one transaction -> dead letters -> commit.
+
+FastStream fetches and calls settle() with each poll; what happens to the records is all here.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from contracts.event_type import Family
+from contracts.window import TimeWindow
+from persistence.offsets import Spans
+from workers.assignment import Assignment
+from workers.claims import Claims
+from workers.continuity import Gaps, by_partition, unread
+from workers.dead_letters import DeadLetters
+from workers.decoding import Decoded, Record, decode_batch
+from workers.metrics import Metrics
+from workers.offsets import commit
+from workers.starts import Starts
+from workers.writer import Batch, Settled, Writer
+
+log = structlog.get_logger("siltstone.pipeline")
+
+
+class Pipeline:
+    """Settles one consumer's records, one batch at a time.
+
+    `consumer` gives the running consumer of the group, `starts` where a partition begins after an assignment,
+    `gaps` what lies between two batches, `claims` which letters redriven records come from.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        group: str,
+        *,
+        consumer: Callable[[], AIOKafkaConsumer],
+        assignment: Assignment,
+        starts: Starts,
+        gaps: Gaps,
+        claims: Claims,
+        writer: Writer,
+        dead_letters: DeadLetters,
+        window: TimeWindow,
+        batch_max_bytes: int,
+        metrics: Metrics,
+    ) -> None:
+        self.family = family
+        self.group = group
+        self.consumer = consumer
+        self.assignment = assignment
+        self._starts = starts
+        self._gaps = gaps
+        self._claims = claims
+        self._writer = writer
+        self._dead_letters = dead_letters
+        self._window = window
+        self._batch_max_bytes = batch_max_bytes
+        self._metrics = metrics
+
+    async def settle(self, polled: Sequence[Record]) -> None:
+        """Settle everything that was polled. GivenUp: it is another's now. Stop: the process must end.
+
+        After any error nothing more of what was polled may be settled or committed.
+        """
+        for records in chunks(polled, self._batch_max_bytes):
+            await self.settle_batch(records)
+
+    async def settle_batch(self, records: Sequence[Record]) -> None:
+        """The pipeline: what is decoded is stored, what is not is a dead letter, and only then offsets move."""
+        hold = self.assignment.hold
+        async with self.assignment.batch() as generation:
+            invisible = await hold.until_done("look back", lambda: self._look_back(records))
+            with self._timed("decode"):
+                decoded = decode_batch(records, self._window)
+            claims = await hold.until_done("confirm redriven letters", lambda: self._claims.confirmed(decoded))
+            with self._timed("store"):
+                batch = Batch(decoded, claims, invisible)
+                settled = await hold.until_done("store", lambda: self._writer.write(batch))
+            with self._timed("dead_letters"):
+                refused = settled.refused
+                await hold.until_done("dead letters", lambda: self._dead_letters.publish(refused, self.group, claims))
+            self.assignment.check(generation)
+            with self._timed("commit"):
+                await commit(self.consumer(), self._move_on(records), hold)
+        self._count(decoded, settled)
+
+    async def _look_back(self, records: Sequence[Record]) -> Mapping[TopicPartition, Spans]:
+        """The offsets before and between the records that hold nothing to read; Stop when a record was dropped."""
+        invisible: dict[TopicPartition, Spans] = {}
+        for partition, of_partition in by_partition(records).items():
+            expected = self.assignment.next_offset.get(partition)
+            if expected is None:
+                expected = await self._starts.of(partition, self.consumer())
+            first = of_partition[0].offset
+            spans = await self._gaps.before(partition, expected, first) if expected < first else []
+            spans = [*spans, *unread(first, of_partition)]
+            if spans:
+                invisible[partition] = spans
+        return invisible
+
+    def _move_on(self, records: Sequence[Record]) -> dict[TopicPartition, int]:
+        """The next offset of each partition, from now on expected first."""
+        offsets = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
+        self.assignment.next_offset.update(offsets)
+        return offsets
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._metrics.stage_seconds.labels(self.family.value, stage).observe(time.perf_counter() - began)
+
+    def _count(self, decoded: Decoded, settled: Settled) -> None:
+        topic = (decoded.readable or decoded.refused)[0].record.topic
+        records = self._metrics.records
+        records.labels(topic, "stored").inc(settled.stored.stored)
+        records.labels(topic, "duplicate").inc(settled.stored.duplicate)
+        records.labels(topic, "refused").inc(len(settled.refused))
+        self._metrics.batch_records.labels(self.family.value).observe(len(decoded.readable) + len(decoded.refused))
+        if decoded.readable:
+            newest = max(r.event.time_us for r in decoded.readable)
+            self._metrics.visible_seconds.labels(self.family.value).observe(max(0.0, time.time() - newest / 1e6))
+
+
+def chunks(records: Sequence[Record], max_bytes: int) -> Iterator[Sequence[Record]]:
+    """The records in runs of at most `max_bytes` of values, each of one record at least."""
+    begin, held = 0, 0
+    for at, record in enumerate(records):
+        size = len(record.value or b"")
+        if held + size > max_bytes and at > begin:
+            yield records[begin:at]
+            begin, held = at, 0
+        held += size
+    yield records[begin:]

@@ -1,0 +1,164 @@
+"""Settings: environment variables, read once, checked at start, passed on as one value."""
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+FILE_SUFFIX = "_FILE"
+
+
+class InvalidSettings(Exception):
+    """A variable has a value that cannot be used; the message names it and says what is accepted."""
+
+
+def _variable(name: str, default: Any, description: str, **limits: Any) -> Any:  # noqa: ANN401 - pydantic's own
+    return Field(default, validation_alias=AliasChoices(name), description=description, **limits)
+
+
+class Settings(BaseSettings):
+    """Every setting, by the name of its variable. Secrets may also be given as NAME_FILE, a file that holds one."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=True, populate_by_name=True)
+
+    kafka_bootstrap_servers: str = _variable(
+        "KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092", "brokers, host:port, by comma"
+    )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _variable(
+        "KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = _variable(
+        "KAFKA_SASL_MECHANISM", "PLAIN", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
+    )
+    kafka_sasl_username: str | None = _variable("KAFKA_SASL_USERNAME", None, "the login for SASL")
+    kafka_sasl_password: SecretStr | None = _variable("KAFKA_SASL_PASSWORD", None, "its password")
+    kafka_ssl_ca_location: Path | None = _variable("KAFKA_SSL_CA_LOCATION", None, "a PEM file of trusted authorities")
+    kafka_ssl_certificate_location: Path | None = _variable(
+        "KAFKA_SSL_CERTIFICATE_LOCATION", None, "a PEM file with the client's certificate"
+    )
+    kafka_ssl_key_location: Path | None = _variable(
+        "KAFKA_SSL_KEY_LOCATION", None, "a PEM file with the client's key"
+    )
+    kafka_group_id: str = _variable(
+        "KAFKA_GROUP_ID", "siltstone", "groups are <id>.<family> and <id>.dlq", min_length=1
+    )
+    kafka_group_instance_id: str | None = _variable(
+        "KAFKA_GROUP_INSTANCE_ID", None, "static membership, unique for each worker; off unless set"
+    )
+    database_url: SecretStr = _variable(
+        "DATABASE_URL", SecretStr("postgresql+asyncpg://localhost/siltstone"), "postgresql+asyncpg://…"
+    )
+    migration_database_url: SecretStr | None = _variable(
+        "SILTSTONE_MIGRATION_DATABASE_URL", None, "the login that may migrate; DATABASE_URL unless set"
+    )
+    db_pool_size: int = _variable("DB_POOL_SIZE", 8, "connections kept open", ge=1, le=1000)
+    db_max_overflow: int = _variable("DB_MAX_OVERFLOW", 4, "connections above the pool, closed after use", ge=0)
+    db_pool_timeout: float = _variable("DB_POOL_TIMEOUT", 30.0, "seconds to wait for a free connection", gt=0)
+    db_statement_cache_size: int = _variable(
+        "DB_STATEMENT_CACHE_SIZE", 100, "prepared statements a connection; 0 for a pooler that keeps none", ge=0
+    )
+    db_echo: bool = _variable("DB_ECHO", default=False, description="log the SQL of commands")
+    topic_prefix: str = _variable("SILTSTONE_TOPIC_PREFIX", "", "put before every topic's name")
+    batch_max_rows: int = _variable("SILTSTONE_BATCH_MAX_ROWS", 4000, "records a transaction", ge=1, le=100_000)
+    batch_max_bytes: int = _variable(
+        "SILTSTONE_BATCH_MAX_BYTES", 8 * 1024 * 1024, "bytes of values a transaction", ge=1024
+    )
+    batch_wait_ms: int = _variable(
+        "SILTSTONE_BATCH_WAIT_MS", 50, "how long an empty poll waits, in milliseconds", ge=1, le=10_000
+    )
+    max_attempts: int = _variable(
+        "SILTSTONE_MAX_ATTEMPTS", 3, "tries before a record that our code fails on is refused", ge=1
+    )
+    max_redrives: int = _variable("SILTSTONE_MAX_REDRIVES", 3, "redrives before a letter is parked", ge=0)
+    dlq_extra_topics: str = _variable(
+        "SILTSTONE_DLQ_EXTRA_TOPICS", "", "other systems' dead-letter topics to read, by comma"
+    )
+    oldest_time: datetime = _variable(
+        "SILTSTONE_OLDEST_TIME", datetime(2000, 1, 1, tzinfo=UTC), "events before it are refused"
+    )
+    retention_months: int = _variable(
+        "SILTSTONE_RETENTION_MONTHS", 0, "months of logs to keep; 0 keeps all", ge=0, le=1200
+    )
+    shutdown_timeout_seconds: float = _variable(
+        "SILTSTONE_SHUTDOWN_TIMEOUT_SECONDS", 30.0, "seconds to finish what is in flight on SIGTERM", gt=0
+    )
+    http_port: int = _variable(
+        "SILTSTONE_HTTP_PORT", 8080, "health and metrics; 0 picks a free one and logs it", ge=0, le=65535
+    )
+    log_format: Literal["json", "console"] = _variable("SILTSTONE_LOG_FORMAT", "json", "json or console")
+
+    @field_validator("oldest_time")
+    @classmethod
+    def _with_offset(cls, value: datetime) -> datetime:
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+    @field_validator("database_url", "migration_database_url")
+    @classmethod
+    def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            try:
+                name = make_url(value.get_secret_value()).get_backend_name()
+            except ArgumentError:
+                name = ""
+            if name != "postgresql":
+                raise ValueError("expected postgresql+asyncpg://user:password@host:port/database")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Nothing is read but what load() gives: no .env file, no second look at the environment."""
+        return (init_settings,)
+
+    @property
+    def owner_url(self) -> str:
+        """The URL for migrations."""
+        return (self.migration_database_url or self.database_url).get_secret_value()
+
+
+def variable_of(name: str) -> str:
+    """The variable of a setting."""
+    alias = Settings.model_fields[name].validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else name
+
+
+def is_secret(name: str) -> bool:
+    """Whether a setting may also come from a file."""
+    return "SecretStr" in str(Settings.model_fields[name].annotation)
+
+
+def variable_names() -> set[str]:
+    """Every variable that is read, with the *_FILE form of the secrets."""
+    names = {variable_of(name) for name in Settings.model_fields}
+    return names | {variable_of(name) + FILE_SUFFIX for name in Settings.model_fields if is_secret(name)}
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of an environment; raises InvalidSettings with the variable's name, never its value."""
+    environ = os.environ if environ is None else environ
+    given: dict[str, Any] = {}
+    for name in Settings.model_fields:
+        variable = variable_of(name)
+        if environ.get(variable, "") != "":
+            given[variable] = environ[variable]
+        elif is_secret(name) and environ.get(variable + FILE_SUFFIX):
+            given[variable] = _read_secret(variable + FILE_SUFFIX, Path(environ[variable + FILE_SUFFIX]))
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        faults = [f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors(include_input=False)]
+        raise InvalidSettings("these variables cannot be used:\n  " + "\n  ".join(faults)) from None
+
+
+def _read_secret(variable: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"{variable} names {path}, which cannot be read: {error.__class__.__name__}") from None

@@ -1,0 +1,69 @@
+"""What must hold before a worker takes its first record: a migrated database, topics that exist."""
+
+import asyncio
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from persistence import migrate
+from persistence.database import WORKER, Database, PoolLimits
+from persistence.verdict import Verdict, judge
+from workers import kafka
+from workers.failure import Stop
+from workers.settings import Settings
+
+START_SECONDS = 60.0
+PAUSE_SECONDS = 1.0
+
+
+def database(settings: Settings, application: str, role: str | None = WORKER) -> Database:
+    """The engine of this process."""
+    pool = PoolLimits(
+        size=settings.db_pool_size,
+        max_overflow=settings.db_max_overflow,
+        timeout_seconds=settings.db_pool_timeout,
+        statement_cache_size=settings.db_statement_cache_size,
+        echo=settings.db_echo,
+    )
+    return Database(settings.database_url.get_secret_value(), role, pool=pool, application=application)
+
+
+async def check_schema(opened: Database) -> None:
+    """Raise Stop unless the database is migrated to what this program knows. An outage is waited for."""
+    while True:
+        try:
+            async with opened.transaction(readonly=True) as connection:
+                revision = await migrate.current(connection)
+        except Exception as error:  # noqa: BLE001 - judged by its SQLSTATE
+            judgement = judge(error)
+            if judgement.verdict is not Verdict.retry:
+                names_only = (judgement.sqlstate or "")[:2] in {"22", "28", "3D", "42"}
+                detail = f": {error}" if names_only else ""
+                raise Stop(f"the database cannot be used: {judgement.message}{detail}; try `siltstone db upgrade`") from error
+            await asyncio.sleep(PAUSE_SECONDS)
+            continue
+        if revision != migrate.head():
+            have = f"is at revision {revision}" if revision else "was never migrated"
+            raise Stop(f"the database {have}; this program needs {migrate.head()}: run `siltstone db upgrade`")
+        return
+
+
+async def check_topics(settings: Settings) -> None:
+    """Raise Stop when a topic is missing; a broker that is away is waited for, up to a minute."""
+    wanted = [*kafka.topics(settings).values(), *kafka.dlq_topics(settings).values()]
+    deadline = asyncio.get_running_loop().time() + START_SECONDS
+    while True:
+        admin = AIOKafkaAdminClient(**kafka.connection(settings))
+        try:
+            await admin.start()
+            present = set(await admin.list_topics())
+        except (KafkaError, OSError) as error:
+            if asyncio.get_running_loop().time() > deadline:
+                raise Stop(f"Kafka does not answer at {settings.kafka_bootstrap_servers}: {type(error).__name__}") from error
+            await asyncio.sleep(PAUSE_SECONDS)
+            continue
+        finally:
+            await admin.close()
+        if missing := sorted(set(wanted) - present):
+            raise Stop(f"these topics are missing: {', '.join(missing)}; run `siltstone topics apply`")
+        return

@@ -1,0 +1,102 @@
+"""FastStream's subscriber with every default set that at-least-once delivery needs.
+
+Its batch parser decodes each header before any code of ours, and an error there loses the batch: so the parser is
+replaced as well as the decoder, and neither looks into a record. Its acknowledgements commit positions: so they are
+manual, and never used.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from faststream import AckPolicy
+from faststream.kafka import KafkaRouter
+from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
+
+from workers.assignment import Assignment
+from workers.decoding import Record
+from workers.failure import GivenUp, Stop
+
+MAX_POLL_INTERVAL_MS = 2_147_483_647  # used on the client only; liveness by progress is our own
+SESSION_TIMEOUT_MS = 30_000
+HEARTBEAT_MS = 3_000
+FETCH_BYTES = 16 * 1024 * 1024
+PARTITION_FETCH_BYTES = 2 * 1024 * 1024
+FETCH_WAIT_MS = 250
+
+Settle = Callable[[Sequence[Record]], Awaitable[None]]
+
+log = structlog.get_logger("siltstone.subscriber")
+
+
+async def parse(records: tuple[Record, ...]) -> KafkaMessage:
+    """The polled records, untouched."""
+    return KafkaMessage(raw_message=records, body=b"", headers={}, consumer=FAKE_CONSUMER)
+
+
+async def give_records(message: KafkaMessage) -> Any:  # noqa: ANN401 - FastStream's type of a decoded body
+    """In the place of a decoder: the handler gets the records themselves."""
+    return message.raw_message
+
+
+def subscribe(
+    router: KafkaRouter,
+    topics: Sequence[str],
+    group: str,
+    assignment: Assignment,
+    settle: Settle,
+    stop: Callable[[str], None],
+    *,
+    rebalance_timeout_seconds: float,
+    max_records: int,
+    wait_ms: int,
+    instance_id: str | None,
+) -> Any:  # noqa: ANN401 - FastStream's subscriber
+    """One consumer of `group` that hands every poll to `settle`, one at a time.
+
+    A Stop ends the process through `stop`, and the consumer never polls again: FastStream would log the error, go
+    on with the next batch, and so commit over this one.
+    """
+
+    async def handle(records: Sequence[Record]) -> None:
+        try:
+            await settle(records)
+        except GivenUp as error:
+            log.info("batch given up", topics=list(topics), because=str(error))
+        except Stop as error:
+            stop(str(error))
+            await asyncio.Event().wait()
+        except Exception as error:  # noqa: BLE001 - the edge of the process
+            log.exception("unexpected", error=type(error).__name__)
+            stop(f"unexpected {type(error).__name__} while settling a batch; nothing of it was committed")
+            await asyncio.Event().wait()
+
+    # aiokafka's sticky assignor keeps its state on the class: consumers of one process need a class each.
+    own_assignor = type("StickyAssignor", (StickyPartitionAssignor,), {})
+    subscriber = router.subscriber(
+        *topics,
+        batch=True,
+        max_records=max_records,
+        batch_timeout_ms=wait_ms,
+        group_id=group,
+        group_instance_id=instance_id,
+        auto_offset_reset="earliest",
+        ack_policy=AckPolicy.MANUAL,
+        parser=parse,
+        decoder=give_records,
+        listener=assignment,
+        partition_assignment_strategy=(own_assignor,),
+        max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
+        rebalance_timeout_ms=int(rebalance_timeout_seconds * 1000),
+        session_timeout_ms=SESSION_TIMEOUT_MS,
+        heartbeat_interval_ms=HEARTBEAT_MS,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+        fetch_max_bytes=FETCH_BYTES,
+        max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+        isolation_level="read_committed",
+        no_reply=True,
+    )
+    subscriber(handle)
+    return subscriber

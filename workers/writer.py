@@ -1,0 +1,225 @@
+"""One batch into Postgres: tenants checked, bad rows found and set aside, the rest stored in one transaction."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+from aiokafka import TopicPartition
+
+from contracts.refusal import Reason, Refusal, Stage
+from persistence.batch import Arrived, Ledger, Redriven, Stored, Unit
+from persistence.database import Database
+from persistence.offsets import Spans
+from persistence.store import prepare, store
+from persistence.tenants import Tenants
+from persistence.verdict import Judgement, Verdict, judge
+from workers.decoding import Decoded, Place, Readable, Refused, place_of
+from workers.failure import RetryLater, Stop
+from workers.refusal_guard import RefusalGuard
+
+log = structlog.get_logger("siltstone.writer")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the writer is given: decoded records, confirmed claims of redriven ones, offsets that hold nothing."""
+
+    decoded: Decoded
+    claims: Mapping[Place, Redriven]
+    invisible: Mapping[TopicPartition, Spans]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a batch: counts, and the records that still need a dead letter."""
+
+    stored: Stored
+    refused: list[Refused]
+
+
+class BadRow(Exception):
+    """Some record of the batch is refused by the database, or our own code fails on it."""
+
+    def __init__(self, judgement: Judgement) -> None:
+        super().__init__(judgement.message)
+        self.judgement = judgement
+
+
+class Writer:
+    """Stores batches of one consumer. `maintain` makes missing partitions."""
+
+    def __init__(
+        self,
+        database: Database,
+        tenants: Tenants,
+        maintain: Callable[[], Awaitable[None]],
+        *,
+        group: str,
+        worker: str,
+        max_attempts: int,
+    ) -> None:
+        self._database = database
+        self._tenants = tenants
+        self._maintain = maintain
+        self._group = group
+        self._worker = worker
+        self._max_attempts = max_attempts
+        self._guard = RefusalGuard()
+
+    async def write(self, batch: Batch) -> Settled:
+        """Store what can be stored, and say what cannot; one transaction.
+
+        Raises RetryLater for an outage and Stop for a fault that every record shares: nothing is stored then.
+        """
+        allowed, refused = await self._check_tenants(batch.decoded.readable)
+        refused = [*batch.decoded.refused, *refused]
+        for attempt in range(1, self._max_attempts + 1):
+            try:
+                stored = await self._commit(self._unit(allowed, refused, batch))
+            except BadRow as bad:
+                if bad.judgement.verdict is Verdict.defect and attempt < self._max_attempts:
+                    continue
+                return await self._store_others(allowed, refused, batch, bad.judgement)
+            self._see(batch.decoded, {})
+            return Settled(stored, refused)
+        raise AssertionError("a try either returns or raises")
+
+    async def _store_others(
+        self, allowed: Sequence[Readable], refused: list[Refused], batch: Batch, whole: Judgement
+    ) -> Settled:
+        """Find the bad records by halving, in probes that always roll back; then store the others."""
+        bad = dict(await self._find_bad(allowed, batch))
+        if not bad:
+            raise Stop(f"the batch is refused as a whole ({whole.message}), though none of its records is alone")
+        self._see(batch.decoded, bad)
+        refused = [*refused, *(Refused(r.record, _refusal(r, j)) for r in allowed if (j := bad.get(place_of(r.record))))]
+        others = [r for r in allowed if place_of(r.record) not in bad]
+        try:
+            stored = await self._commit(self._unit(others, refused, batch))
+        except BadRow as again:
+            raise Stop(f"without its {len(bad)} bad records the batch is still refused ({again.judgement.message})") from None
+        return Settled(stored, refused)
+
+    def _see(self, decoded: Decoded, bad: Mapping[Place, Judgement]) -> None:
+        """Show the guard every record's outcome, in the order of the topic."""
+        outcomes = [(place_of(r.record), bad.get(place_of(r.record)), False) for r in decoded.readable]
+        outcomes += [(place_of(r.record), None, r.refusal.reason is Reason.unexpected) for r in decoded.refused]
+        if len(outcomes) > len(decoded.readable) or bad:
+            outcomes.sort(key=lambda o: o[0])
+        self._guard.see((j.place if j else None, is_defect or (j is not None and j.verdict is Verdict.defect)) for _, j, is_defect in outcomes)
+
+    async def _check_tenants(self, readable: Sequence[Readable]) -> tuple[Sequence[Readable], list[Refused]]:
+        wanted = {r.event.tenant_id for r in readable}
+        try:
+            statuses = await self._tenants.statuses(wanted)
+        except Exception as error:
+            raise next_step(judge(error), error) from error
+        if all(statuses.get(tenant) == "active" for tenant in wanted):
+            return readable, []
+        allowed, refused = [], []
+        for r in readable:
+            status = statuses.get(r.event.tenant_id)
+            if status == "active":
+                allowed.append(r)
+            else:
+                refused.append(Refused(r.record, _tenant_refusal(r, status)))
+        return allowed, refused
+
+    def _unit(self, readable: Sequence[Readable], refused: Sequence[Refused], batch: Batch) -> Unit:
+        ledgers: dict[tuple[str, int], Ledger] = {}
+        for record in (*(r.record for r in readable), *(r.record for r in refused)):
+            ledgers.setdefault((record.topic, record.partition), Ledger(record.topic, record.partition))
+        for r in refused:
+            ledgers[r.record.topic, r.record.partition].refused.append(r.record.offset)
+        for partition, spans in batch.invisible.items():
+            if ledger := ledgers.get((partition.topic, partition.partition)):
+                ledger.invisible = spans
+        claims = batch.claims
+        arrived = [Arrived(event, r.topic, r.partition, r.offset, claims.get(place_of(r))) for r, event in readable]
+        return Unit(arrived, ledgers, self._group, self._worker)
+
+    async def _commit(self, unit: Unit) -> Stored:
+        """One transaction. Raises RetryLater, Stop or BadRow; then nothing was stored."""
+        try:
+            async with self._database.session() as (connection, info):
+                await prepare(connection, info, {a.event.type.log for a in unit.arrived})
+                async with connection.transaction():
+                    return await store(connection, unit)
+        except Exception as error:
+            judgement = judge(error)
+            if judgement.verdict is Verdict.maintain:
+                await self._make_partitions()
+            raise next_step(judgement, error) from error
+
+    async def _make_partitions(self) -> None:
+        try:
+            await self._maintain()
+        except Exception as error:
+            raise next_step(judge(error), error) from error
+
+    async def _find_bad(self, readable: Sequence[Readable], batch: Batch) -> list[tuple[Place, Judgement]]:
+        """The records that are refused alone, each with its judgement."""
+        judgement = await self._probe(self._unit(readable, (), batch))
+        if judgement is None or not readable:
+            return []
+        if len(readable) == 1:
+            return [(place_of(readable[0].record), judgement)]
+        middle = len(readable) // 2
+        return await self._find_bad(readable[:middle], batch) + await self._find_bad(readable[middle:], batch)
+
+    async def _probe(self, unit: Unit) -> Judgement | None:
+        """Store and roll back; what the database says of it, None when it would store."""
+        try:
+            async with self._database.session() as (connection, info):
+                await prepare(connection, info, {a.event.type.log for a in unit.arrived})
+                probe = connection.transaction()
+                await probe.start()
+                try:
+                    await store(connection, unit)
+                except Exception as error:
+                    judgement = judge(error)
+                    if judgement.verdict not in (Verdict.refuse, Verdict.defect):
+                        raise
+                    return judgement
+                finally:
+                    await probe.rollback()
+        except Exception as error:
+            raise next_step(judge(error), error) from error
+        return None
+
+
+def next_step(judgement: Judgement, error: Exception) -> Exception:
+    """The exception that says what happens next."""
+    match judgement.verdict:
+        case Verdict.retry | Verdict.maintain:
+            return RetryLater(judgement.message, judgement.sqlstate[:2] if judgement.sqlstate else judgement.place)
+        case Verdict.refuse | Verdict.defect:
+            return BadRow(judgement)
+        case Verdict.stop:
+            # Errors of these classes name objects of the database, never a row's values.
+            names_only = (judgement.sqlstate or "")[:2] in {"28", "3D", "3F", "42"}
+            detail = f": {error}" if names_only else ""
+            return Stop(f"the database cannot take any record: {judgement.message}{detail}; is it migrated? siltstone db status")
+
+
+def _tenant_refusal(readable: Readable, status: str | None) -> Refusal:
+    event = readable.event
+    if status is None:
+        reason, message = Reason.tenant_unknown, "no such tenant; `siltstone tenants create` makes one"
+    else:
+        reason, message = Reason.tenant_suspended, f"the tenant is {status}; `siltstone tenants activate` lets it in again"
+    return Refusal(reason, Stage.tenant, message, tenant_id=event.tenant_id, event_type=event.type.name)
+
+
+def _refusal(readable: Readable, judgement: Judgement) -> Refusal:
+    event = readable.event
+    reason = Reason.unexpected if judgement.verdict is Verdict.defect else judgement.reason
+    return Refusal(
+        reason,
+        Stage.store,
+        judgement.message,
+        exception=judgement.place if judgement.verdict is Verdict.defect else "BadRow",
+        sqlstate=judgement.sqlstate,
+        tenant_id=event.tenant_id,
+        event_type=event.type.name,
+    )
