@@ -88,7 +88,7 @@ def _fetch_one(jar: Jar, staging: Path, cache: Path) -> None:
         if not left:
             raise StackError(
                 f"cannot fetch {jar.filename} of Apache Kafka: {reason[:500]}\n"
-                "Kafka is fetched from Maven Central once, so the first `siltstone stack up` needs a network; "
+                "Kafka is fetched from Maven Central once, so the first `siltstone stack up` needs it; "
                 "connect (HTTPS_PROXY and REQUESTS_CA_BUNDLE count), and try again: what came is kept"
             )
 

@@ -22,7 +22,10 @@ from localstack.processes import alive, end, find, kill, run, spawn, wait_until
 
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
-FENCE_SECONDS = 15.0
+FENCE_SECONDS = 20.0  # until the controller leads
+FENCED_SECONDS = (
+    2.0  # then: ten times the session that it grants; a broker that was fenced before is not named
+)
 
 _FLAGS = (
     "-Xmx512m",
@@ -39,7 +42,8 @@ _FLAGS = (
     "--sun-misc-unsafe-memory-access=allow",
 )
 _MAIN = "kafka.Kafka"
-_FENCED = b"handleBrokerFenced"  # what the controller logs
+_SETTINGS = "server.properties"  # the last word of the node's command line
+_ACTIVE, _FENCED = b"Performing controller activation", b"handleBrokerFenced"  # what the controller logs
 _JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH", "JAVA_HOME")
 
 
@@ -63,10 +67,10 @@ class Kafka:
 
     def running(self) -> psutil.Process | None:
         """The process of exactly this node, whoever started it; by its command line: no pid goes stale."""
-        return next((p for p in self._all() if _MAIN in p.cmdline()), None)
+        return next((p for p in self._all() if p.cmdline()[-1:] == [_SETTINGS]), None)
 
     def _all(self) -> list[psutil.Process]:
-        """The node, and the tool that formats its data."""
+        """The node, the tool that formats its data, and its controller alone."""
         return find(lambda p: p.name() == "java" and self._mark in p.cmdline())
 
     def prepare(self, say: Callable[[str], None]) -> list[Path]:
@@ -101,7 +105,7 @@ class Kafka:
         ).exists():
             self._fence(classpath, controller_port)
         settings = self._write(
-            "server.properties",
+            _SETTINGS,
             kafka_settings.node(port=port, controller_port=controller_port, data=self.data.name),
         )
         command = self._java(classpath, _MAIN, settings)
@@ -124,7 +128,8 @@ class Kafka:
         log.unlink(missing_ok=True)
         process = spawn(command, cwd=self.place, log=log, environment=_environment())
         if process is not None:
-            wait_until(lambda: not alive(process) or _FENCED in log.read_bytes(), FENCE_SECONDS)
+            wait_until(lambda: not alive(process) or _ACTIVE in log.read_bytes(), FENCE_SECONDS)
+            wait_until(lambda: not alive(process) or _FENCED in log.read_bytes(), FENCED_SECONDS)
             end(process, signal.SIGTERM, STOP_SECONDS, lambda _: None)
 
     def ready(self, process: psutil.Process | None, port: int) -> bool:

@@ -39,7 +39,7 @@ def choose(
 
     A port in `besides` is never chosen: another part of the same stack is about to listen there.
     """
-    wanted = ([] if kept is None else [kept]) + [usual, *range(usual + 1, usual + 1 + NEIGHBOURS)]
+    wanted = ([] if kept is None else [kept]) + list(range(usual, usual + 1 + NEIGHBOURS))
     for port in wanted:
         if port not in besides and port <= 65_535 and free(port):  # noqa: PLR2004 - the last TCP port
             return port

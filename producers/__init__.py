@@ -1,0 +1,1 @@
+"""From what others recorded to events, and from events to Kafka."""

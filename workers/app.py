@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 from faststream import FastStream
-from faststream.kafka import KafkaBroker, KafkaRouter
+from faststream.kafka import KafkaRouter
 
 from contracts.event_type import Family
 from contracts.window import TimeWindow
@@ -30,7 +30,7 @@ from workers.pipeline import Pipeline
 from workers.settings import Settings
 from workers.starts import Starts
 from workers.startup import check_schema, check_topics, database
-from workers.subscriber import Settle, subscribe
+from workers.subscriber import Broker, Settle, subscribe
 from workers.writer import Writer
 
 DRAIN_MARGIN_SECONDS = 10.0  # between giving up a batch and the end of the rebalance
@@ -57,7 +57,7 @@ class Worker:
         self._dead_letters = DeadLetters(
             lambda: kafka.producer(settings, max_bytes=kafka.DLQ_MESSAGE_MAX_BYTES), self._letters.keep, self._metrics
         )
-        broker = KafkaBroker(
+        broker = Broker(
             settings.kafka_bootstrap_servers.split(","),
             security=kafka.faststream_security(settings),
             routers=[*(self._family(family, consumers) for family in families), self._letter_index()],

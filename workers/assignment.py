@@ -32,7 +32,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka sh
         self.settled_at = time.monotonic()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._closed = False
+        self.closed = asyncio.Event()  # no batch begins any more
         self.has_joined = False
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
@@ -49,12 +49,12 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka sh
         self.partitions = frozenset(assigned)
         self.has_joined = True
         self.next_offset.clear()
-        if not self._closed:
+        if not self.closed.is_set():
             self.hold.renew()
 
     async def close(self, seconds: float) -> None:
         """Take no more batches; let the one in flight finish, but not wait for an outage to end."""
-        self._closed = True
+        self.closed.set()
         if self.hold.is_holding:
             self.hold.give_up()
         await self._drain(seconds)
@@ -78,7 +78,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka sh
     @asynccontextmanager
     async def batch(self) -> AsyncIterator[int]:
         """The batch in flight; yields its generation. Raises GivenUp when no batch may begin."""
-        if self._closed:
+        if self.closed.is_set():
             raise GivenUp("the worker is stopping")
         self._idle.clear()
         self.busy_since = time.monotonic()

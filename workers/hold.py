@@ -54,8 +54,12 @@ class Hold:
             before_sleep=before_sleep,
             reraise=True,
         )
+
+        async def once() -> T:
+            return await attempt()
+
         try:
-            return await retrying(attempt)
+            return await retrying(once)
         finally:
             self.is_holding = False
 

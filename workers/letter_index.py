@@ -1,6 +1,5 @@
 """The index of dead letters is filled from the dlq.* topics: one consumer a worker, which refuses nothing."""
 
-import asyncio
 import json
 import re
 import time
@@ -58,7 +57,8 @@ class LetterIndex:
                 self.stopped = str(stop)
                 log.error("stopped", because=self.stopped)
         if self.stopped is not None:
-            await asyncio.Event().wait()
+            await assignment.closed.wait()
+            return
         assignment.check(generation)
         offsets = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
         assignment.next_offset.update(offsets)

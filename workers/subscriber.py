@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from faststream import AckPolicy
-from faststream.kafka import KafkaRouter
+from faststream.kafka import KafkaBroker, KafkaRouter
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 
 from workers.assignment import Assignment
@@ -20,8 +20,8 @@ from workers.decoding import Record
 from workers.failure import GivenUp, Stop
 
 MAX_POLL_INTERVAL_MS = 2_147_483_647  # used on the client only; liveness by progress is our own
-SESSION_TIMEOUT_MS = 30_000
-HEARTBEAT_MS = 3_000
+SESSION_TIMEOUT_MS = 10_000  # how long a killed worker's partitions wait for another
+HEARTBEAT_MS = 1_000  # how soon a member hears of a rebalance
 FETCH_BYTES = 16 * 1024 * 1024
 PARTITION_FETCH_BYTES = 2 * 1024 * 1024
 FETCH_WAIT_MS = 250
@@ -29,6 +29,15 @@ FETCH_WAIT_MS = 250
 Settle = Callable[[Sequence[Record]], Awaitable[None]]
 
 log = structlog.get_logger("siltstone.subscriber")
+
+
+class Broker(KafkaBroker):
+    """FastStream's broker, whose consumers join their groups at once instead of one after another."""
+
+    async def start(self) -> None:
+        await self.connect()
+        await asyncio.gather(*(subscriber.start() for subscriber in self.subscribers))
+        self.running = True
 
 
 async def parse(records: tuple[Record, ...]) -> KafkaMessage:
@@ -64,14 +73,15 @@ def subscribe(
         try:
             await settle(records)
         except GivenUp as error:
-            log.info("batch given up", topics=list(topics), because=str(error))
+            if not assignment.closed.is_set():
+                log.info("batch given up", topics=list(topics), because=str(error))
         except Stop as error:
             stop(str(error))
-            await asyncio.Event().wait()
+            await assignment.closed.wait()
         except Exception as error:  # noqa: BLE001 - the edge of the process
             log.exception("unexpected", error=type(error).__name__)
             stop(f"unexpected {type(error).__name__} while settling a batch; nothing of it was committed")
-            await asyncio.Event().wait()
+            await assignment.closed.wait()
 
     # aiokafka's sticky assignor keeps its state on the class: consumers of one process need a class each.
     own_assignor = type("StickyAssignor", (StickyPartitionAssignor,), {})

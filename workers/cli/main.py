@@ -2,7 +2,8 @@
 
 import typer
 
-from workers.cli import db, stack, tenants, topics
+from workers.cli import db, imports, stack, tenants, topics
+from workers.cli.publish import publish
 from workers.cli.terminal import run
 from workers.cli.worker import worker
 
@@ -17,6 +18,8 @@ app.add_typer(db.app, name="db", help="Migrations, partitions and retention.")
 app.add_typer(topics.app, name="topics", help="The topics in Kafka.")
 app.add_typer(tenants.app, name="tenants", help="Whose events are stored.")
 app.command()(worker)
+app.command()(publish)
+app.add_typer(imports.app, name="import", help="What other tools recorded.")
 
 
 def main() -> None:

@@ -1,0 +1,268 @@
+"""`siltstone stack` on real servers: started, killed, started again, in a folder whose name has a space."""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from localstack import folder as folders
+from localstack import ports
+from localstack.parts import kafka_of, postgres_of
+from localstack.stack import Addresses, StackError, down, start_postgres, status, stop_postgres, up
+
+PROGRAM = [sys.executable, "-c", "from workers.cli.main import main; main()", "stack"]
+PARTITIONS = 12
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A stack on ports that the system picked, brought up by two commands at once."""
+    folder = tmp_path_factory.mktemp("stack") / "a b, c"
+    folders.claim(folder)
+    folders.update(folder, kafka_port=ports.any_free(), postgres_port=ports.any_free())
+    try:
+        with ThreadPoolExecutor() as pool:
+            first, second = pool.map(up, [folder, folder])
+        assert first == second
+        yield folder
+    finally:
+        down(folder, delete=True)
+
+
+def siltstone(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, check=False)
+
+
+def pids(folder: Path) -> tuple[int | None, int | None]:
+    found = status(folder)
+    return found.kafka.pid, found.postgres.pid
+
+
+def addresses(folder: Path) -> Addresses:
+    found = status(folder).addresses
+    assert found is not None
+    return found
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+        time.sleep(0.002)
+
+
+async def ask(folder: Path, *statements: str) -> object:
+    connection = await asyncpg.connect(addresses(folder).database_url.replace("+asyncpg", ""))
+    try:
+        for statement in statements[:-1]:
+            await connection.execute(statement)
+        return await connection.fetchval(statements[-1])
+    finally:
+        await connection.close()
+
+
+async def commit_one_a_partition(bootstrap: str, topic: str) -> None:
+    """One transaction with a record in each of the topic's partitions, acknowledged as committed."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
+    await admin.close()
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id="stack-test")
+    await producer.start()
+    async with producer.transaction():
+        for partition in range(PARTITIONS):
+            await producer.send(topic, b"kept", partition=partition)
+    await producer.stop()
+
+
+async def committed(bootstrap: str, topic: str) -> int:
+    """How many records of the topic a read-committed reader gets within 30 s."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        consumer.assign([TopicPartition(topic, n) for n in range(PARTITIONS)])
+        count, deadline = 0, time.monotonic() + 30
+        while count < PARTITIONS and time.monotonic() < deadline:
+            count += sum(map(len, (await consumer.getmany(timeout_ms=500)).values()))
+        return count
+    finally:
+        await consumer.stop()
+
+
+async def test_database_is_as_configured(stack: Path) -> None:
+    """The login is a superuser of a UTF-8 database in UTC that flushes its log."""
+    shown = await ask(
+        stack,
+        "SELECT json_build_array(current_user, rolsuper, current_setting('server_encoding'),"
+        " current_setting('TimeZone'), current_setting('fsync'), current_setting('password_encryption'),"
+        " current_setting('listen_addresses'), current_setting('unix_socket_directories'))::text"
+        " FROM pg_roles WHERE rolname = current_user",
+    )
+    assert json.loads(str(shown)) == [
+        "siltstone", True, "UTF8", "UTC", "on", "scram-sha-256", "127.0.0.1", "",
+    ]  # fmt: skip
+
+
+def test_second_up_finds_the_first(stack: Path) -> None:
+    """An `up` of what runs starts nothing and gives the same addresses."""
+    before = (pids(stack), addresses(stack))
+    done = siltstone("up", "--folder", str(stack))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "Kafka is running on" in done.stderr
+    assert (pids(stack), addresses(stack)) == before
+
+
+def test_env_and_status_print_what_programs_read(stack: Path) -> None:
+    """`env` exports the addresses to a shell; `status -o json` names both parts."""
+    lines = siltstone("env", "--folder", str(stack)).stdout
+    shell = subprocess.run(
+        ["/bin/sh", "-c", f'{lines} printf \'%s\n\' "$KAFKA_BOOTSTRAP_SERVERS" "$DATABASE_URL"'],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shell.stdout.splitlines() == list(addresses(stack).environment().values())
+    assert all(shlex.split(line)[0] == "export" for line in lines.splitlines())
+    done = siltstone("status", "--folder", str(stack), "-o", "json")
+    assert done.returncode == 0
+    assert [(row["part"], row["state"], row["pid"]) for row in json.loads(done.stdout)] == [
+        ("kafka", "running", pids(stack)[0]),
+        ("postgres", "running", pids(stack)[1]),
+    ]
+
+
+async def test_killed_postgres_comes_back_with_its_rows(stack: Path) -> None:
+    """After SIGKILL `up` starts Postgres alone, on its port, with every committed row."""
+    assert await ask(stack, "CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n", "SELECT 1") == 1
+    (kafka, postgres), before = pids(stack), addresses(stack)
+    assert postgres is not None
+    os.kill(postgres, signal.SIGKILL)
+    wait_for(lambda: not status(stack).postgres.running, "the end of Postgres")
+    assert siltstone("status", "--folder", str(stack)).returncode == 5
+    assert siltstone("env", "--folder", str(stack)).returncode == 5
+    assert up(stack) == before
+    assert pids(stack)[0] == kafka
+    assert pids(stack)[1] != postgres
+    assert await ask(stack, "SELECT count(*) FROM kept") == 1000
+
+
+async def test_killed_kafka_comes_back_with_its_transactions(stack: Path) -> None:
+    """After SIGKILL right behind a commit `up` starts Kafka alone, and readers get the whole transaction."""
+    (kafka, postgres), before = pids(stack), addresses(stack)
+    assert kafka is not None
+    await commit_one_a_partition(before.kafka_bootstrap_servers, "killed")
+    os.kill(kafka, signal.SIGKILL)
+    wait_for(lambda: not status(stack).kafka.running, "the end of Kafka")
+    assert up(stack) == before
+    assert pids(stack)[1] == postgres
+    assert pids(stack)[0] != kafka
+    assert await committed(before.kafka_bootstrap_servers, "killed") == PARTITIONS
+
+
+async def test_stale_pid_file_is_seen_through(stack: Path) -> None:
+    """A pid file that names a living process that is no server of ours stops neither `status` nor `up`."""
+    stop_postgres(stack, "immediate")
+    data = postgres_of(stack).data
+    (data / "postmaster.pid").write_text(f"{os.getpid()}\n{data}\n1\n5432\n\n127.0.0.1\n\nready\n")
+    assert not status(stack).postgres.running
+    before = addresses_kept(stack)
+    assert up(stack) == before
+    assert psutil.Process(os.getpid()).is_running()
+    assert await ask(stack, "SELECT count(*) FROM kept") == 1000
+
+
+def addresses_kept(folder: Path) -> Addresses:
+    """The addresses by what is remembered, while a part is down."""
+    state, password = folders.load(folder), folders.password(folder)
+    return Addresses(
+        f"127.0.0.1:{state.kafka_port}",
+        f"postgresql+asyncpg://siltstone:{password}@127.0.0.1:{state.postgres_port}/siltstone",
+    )
+
+
+async def test_taken_port_is_named_or_moved_from(stack: Path) -> None:
+    """A fault test's start refuses a taken port; `up` says so and takes another."""
+    stop_postgres(stack)
+    kept = folders.load(stack).postgres_port
+    assert kept is not None
+    said: list[str] = []
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", kept))
+        other.listen()
+        with pytest.raises(StackError, match=f"port {kept} of Postgres is taken"):
+            start_postgres(stack)
+        up(stack, say=said.append)
+    moved = folders.load(stack).postgres_port
+    assert moved != kept
+    assert f"port {kept} of Postgres is taken by another program; using {moved}" in said
+    assert await ask(stack, "SELECT count(*) FROM kept") == 1000
+
+
+async def test_lost_password_is_made_anew(stack: Path) -> None:
+    """Without its password file the database stays, and opens with a new password."""
+    old = folders.password(stack)
+    (stack / folders.PASSWORD_FILE).unlink()
+    up(stack)
+    assert folders.password(stack) not in (None, old)
+    assert await ask(stack, "SELECT count(*) FROM kept") == 1000
+
+
+async def test_down_and_up_keep_addresses_and_data(stack: Path) -> None:
+    """`down` ends every process of the stack; the next `up` has the same addresses, rows and records."""
+    before = addresses(stack)
+    done = siltstone("down", "--folder", str(stack))
+    assert (done.returncode, done.stderr.splitlines()) == (0, ["Kafka is stopped", "Postgres is stopped"])
+    assert pids(stack) == (None, None)
+    assert up(stack) == before
+    assert await ask(stack, "SELECT count(*) FROM kept") == 1000
+    assert await committed(before.kafka_bootstrap_servers, "killed") == PARTITIONS
+
+
+async def test_setup_killed_at_each_step_is_finished_by_the_next(tmp_path: Path) -> None:
+    """`up` killed while Kafka formats, while Kafka starts and while Postgres makes its data: the next one ends well."""
+    folder = tmp_path / "half made"
+    folders.claim(folder)
+    folders.update(folder, kafka_port=ports.any_free(), postgres_port=ports.any_free())
+    kafka, postgres = kafka_of(folder), postgres_of(folder)
+    steps: list[Callable[[], bool]] = [
+        lambda: (kafka.place / "data.new").is_dir(),
+        lambda: kafka.running() is not None,
+        lambda: (postgres.place / "data.new/base").is_dir(),
+    ]
+    try:
+        for number, reached in enumerate(steps):
+            setup = subprocess.Popen(
+                [*PROGRAM, "up", "--folder", str(folder)],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            wait_for(lambda: reached() or setup.poll() is not None, f"step {number}")  # noqa: B023
+            setup.kill()
+            assert setup.wait() == -signal.SIGKILL
+        assert not postgres.data.exists()
+        up(folder)
+        assert await ask(folder, "SELECT 1") == 1
+        parts = [psutil.Process(pid) for pid in pids(folder) if pid is not None]
+        down(folder, delete=True)
+        assert len(parts) == 2
+        assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in parts)
+        assert not folder.exists()
+        assert not postgres.place.exists()
+    finally:
+        down(folder, delete=folder.exists())
