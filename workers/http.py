@@ -7,6 +7,9 @@ from workers.health import Health
 from workers.metrics import Metrics
 
 
+EVERY_INTERFACE = "0.0.0.0"  # noqa: S104 - probes come from outside the container
+
+
 class HttpServer:
     """`/health/live`, `/health/ready` and `/metrics`, on all interfaces: probes come from outside the container."""
 
@@ -23,7 +26,7 @@ class HttpServer:
     async def start(self) -> int:
         """Listen; the port that was taken (a free one when the setting is 0). Raises OSError when it is taken."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, port=self._port).start()
+        await web.TCPSite(self._runner, EVERY_INTERFACE, self._port).start()
         port: int = self._runner.addresses[0][1]
         return port
 

@@ -74,8 +74,8 @@ async def ask(folder: Path, *statements: str) -> object:
         await connection.close()
 
 
-async def commit_one_a_partition(bootstrap: str, topic: str) -> None:
-    """One transaction with a record in each of the topic's partitions, acknowledged as committed."""
+async def commit_and_kill(bootstrap: str, topic: str, broker: int) -> None:
+    """One transaction with a record in each of the topic's partitions; SIGKILL when its commit is acknowledged."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
@@ -85,6 +85,7 @@ async def commit_one_a_partition(bootstrap: str, topic: str) -> None:
     async with producer.transaction():
         for partition in range(PARTITIONS):
             await producer.send(topic, b"kept", partition=partition)
+    os.kill(broker, signal.SIGKILL)
     await producer.stop()
 
 
@@ -165,8 +166,7 @@ async def test_killed_kafka_comes_back_with_its_transactions(stack: Path) -> Non
     """After SIGKILL right behind a commit `up` starts Kafka alone, and readers get the whole transaction."""
     (kafka, postgres), before = pids(stack), addresses(stack)
     assert kafka is not None
-    await commit_one_a_partition(before.kafka_bootstrap_servers, "killed")
-    os.kill(kafka, signal.SIGKILL)
+    await commit_and_kill(before.kafka_bootstrap_servers, "killed", kafka)
     wait_for(lambda: not status(stack).kafka.running, "the end of Kafka")
     assert up(stack) == before
     assert pids(stack)[1] == postgres
@@ -234,27 +234,30 @@ async def test_down_and_up_keep_addresses_and_data(stack: Path) -> None:
     assert await committed(before.kafka_bootstrap_servers, "killed") == PARTITIONS
 
 
+def kill_when(reached: Callable[[], bool], folder: Path, what: str) -> None:
+    """SIGKILL an `up` as soon as it has come so far."""
+    setup = subprocess.Popen(
+        [*PROGRAM, "up", "--folder", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for(lambda: reached() or setup.poll() is not None, what)
+    setup.kill()
+    assert setup.wait() == -signal.SIGKILL
+
+
 async def test_setup_killed_at_each_step_is_finished_by_the_next(tmp_path: Path) -> None:
-    """`up` killed while Kafka formats, while Kafka starts and while Postgres makes its data: the next one ends well."""
+    """`up` killed while Kafka formats, while it starts, while Postgres makes its data: the next ends well."""
     folder = tmp_path / "half made"
     folders.claim(folder)
     folders.update(folder, kafka_port=ports.any_free(), postgres_port=ports.any_free())
     kafka, postgres = kafka_of(folder), postgres_of(folder)
     steps: list[Callable[[], bool]] = [
-        lambda: (kafka.place / "data.new").is_dir(),
+        (kafka.place / "data.new").is_dir,
         lambda: kafka.running() is not None,
-        lambda: (postgres.place / "data.new/base").is_dir(),
+        (postgres.place / "data.new/base").is_dir,
     ]
     try:
         for number, reached in enumerate(steps):
-            setup = subprocess.Popen(
-                [*PROGRAM, "up", "--folder", str(folder)],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            wait_for(lambda: reached() or setup.poll() is not None, f"step {number}")  # noqa: B023
-            setup.kill()
-            assert setup.wait() == -signal.SIGKILL
+            kill_when(reached, folder, f"step {number}")
         assert not postgres.data.exists()
         up(folder)
         assert await ask(folder, "SELECT 1") == 1

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import shutil
 import socket
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from localstack import folder as folders
@@ -12,7 +14,7 @@ from localstack import jars, ports
 from localstack.errors import StackError, failed
 from localstack.folder import State, parse
 from localstack.kafka import answers
-from localstack.kafka_jars import KAFKA_JARS, Jar
+from localstack.kafka_jars import KAFKA_JARS, KAFKA_VERSION, Jar
 from localstack.stack import Addresses, down, status
 
 
@@ -106,7 +108,7 @@ def test_remove_takes_the_mark_last(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise OSError(5, "no")
 
     with monkeypatch.context() as broken:
-        broken.setattr(folders.shutil, "rmtree", refuse)
+        broken.setattr(shutil, "rmtree", refuse)
         with pytest.raises(StackError, match="again"):
             folders.remove(tmp_path / "s", tmp_path / "s/postgres")
     assert folders.is_ours(tmp_path / "s")
@@ -114,7 +116,7 @@ def test_remove_takes_the_mark_last(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not (tmp_path / "s").exists()
 
 
-def test_lock_of_a_deleted_folder_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lock_has_one_holder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A holder keeps others out; one who waits gives up after the deadline, with the folder's name."""
     monkeypatch.setattr(folders, "LOCK_SECONDS", 0.1)
     said: list[str] = []
@@ -189,8 +191,8 @@ def test_jar_with_another_digest_is_fetched_again_and_refused(
         return repository / "file"
 
     monkeypatch.setattr(jars, "_download", download)
-    monkeypatch.setattr(jars.platformdirs, "user_cache_path", lambda _: tmp_path)
-    cache = tmp_path / f"kafka-{jars.KAFKA_VERSION}"
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda _: tmp_path)
+    cache = tmp_path / f"kafka-{KAFKA_VERSION}"
     cache.mkdir()
     (cache / good.filename).write_bytes(b"who")
     monkeypatch.setattr(jars, "KAFKA_JARS", (good,))
