@@ -60,7 +60,9 @@ def _check_fields(declared: type[Data], data: Data, raw: Raw, path: str) -> None
             _check_utf8(text, f"{path}.{name}")
         if text == b"null":
             if name in required:
-                raise Refusal(Reason.schema_invalid, Stage.schema, f"null is refused for a required field - at `{path}.{name}`")
+                raise Refusal(
+                    Reason.schema_invalid, Stage.schema, f"null is refused for a required field - at `{path}.{name}`"
+                )
         elif kinds[name] == "object" and text[:1] != b"{":
             raise Refusal(Reason.schema_invalid, Stage.schema, f"Expected `object` - at `{path}.{name}`")
     for name in numeric_fields(declared):

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw
 
+from contracts.data import decode_data
 from contracts.envelope import (
     TIME_EXAMPLE,
     Envelope,
@@ -19,7 +20,6 @@ from contracts.envelope import (
     structured,
 )
 from contracts.event import Event, event_uid, microseconds
-from contracts.data import decode_data
 from contracts.event_type import EventType
 from contracts.refusal import Reason, Refusal, Stage
 from contracts.registry import EVENT_TYPES

@@ -1,6 +1,7 @@
 """The CloudEvents 1.0 envelope: its attributes, in structured and in binary mode, and what is wrong with one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -9,6 +10,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from contracts.refusal import Reason, Refusal, Stage
 
 Headers = Sequence[tuple[str, bytes | None]]
+Fault = tuple[Reason, Stage, str]
 
 MAX_ID = 128
 MAX_TEXT = 256
@@ -94,38 +96,42 @@ def check_headers(headers: Headers) -> None:
 
 
 def explain_envelope(members: dict[str, Any]) -> Refusal:
-    """What is wrong with the attributes of a JSON object that decode_envelope() refused."""
+    """What is wrong with the attributes of a JSON object that decode_envelope() refused: the first fault."""
+    general = (Reason.not_cloudevent, Stage.envelope, "the attributes are not those of a CloudEvents 1.0 event")
+    reason, stage, message = next(chain(_required_faults(members), _optional_faults(members)), general)
+    tenant, kind = members.get("tenantid"), members.get("type")
+    return Refusal(
+        reason,
+        stage,
+        message,
+        tenant_id=tenant if isinstance(tenant, str) and tenant else None,
+        event_type=kind if isinstance(kind, str) else None,
+    )
 
-    def refusal(reason: Reason, message: str, stage: Stage = Stage.envelope) -> Refusal:
-        tenant, kind = members.get("tenantid"), members.get("type")
-        return Refusal(
-            reason,
-            stage,
-            message,
-            tenant_id=tenant if isinstance(tenant, str) and tenant else None,
-            event_type=kind if isinstance(kind, str) else None,
-        )
 
+def _required_faults(members: dict[str, Any]) -> Iterator[Fault]:
     if members.get("specversion") != "1.0":
-        return refusal(Reason.not_cloudevent, "specversion is not '1.0': the value is no CloudEvents 1.0 event")
+        yield Reason.not_cloudevent, Stage.envelope, "specversion is not '1.0': the value is no CloudEvents 1.0 event"
     if members.get("id") in (None, ""):
-        return refusal(Reason.missing_id, "the attribute id is missing or empty: a producer sets it once")
+        yield Reason.missing_id, Stage.envelope, "the attribute id is missing or empty: a producer sets it once"
     for name, limit in (("id", MAX_ID), ("source", MAX_TEXT), ("type", MAX_TEXT), ("subject", MAX_TEXT)):
         if fault := _text_fault(members.get(name), limit):
-            return refusal(Reason.not_cloudevent, f"the attribute {name} {fault}")
+            yield Reason.not_cloudevent, Stage.envelope, f"the attribute {name} {fault}"
     if not isinstance(members.get("time"), str):
-        return refusal(Reason.bad_time, f"the attribute time is missing or no text such as {TIME_EXAMPLE}")
+        yield Reason.bad_time, Stage.envelope, f"the attribute time is missing or no text such as {TIME_EXAMPLE}"
     if members.get("tenantid") in (None, ""):
-        return refusal(Reason.tenant_missing, "the attribute tenantid is missing or empty", Stage.tenant)
-    if fault := _text_fault(members["tenantid"], MAX_TENANT):
-        return refusal(Reason.tenant_unknown, f"the attribute tenantid {fault}", Stage.tenant)
+        yield Reason.tenant_missing, Stage.tenant, "the attribute tenantid is missing or empty"
+    elif fault := _text_fault(members["tenantid"], MAX_TENANT):
+        yield Reason.tenant_unknown, Stage.tenant, f"the attribute tenantid {fault}"
     if "data" not in members:
-        return refusal(Reason.schema_invalid, "data is missing", Stage.schema)
-    optional = (("sequence", MAX_SEQUENCE), ("traceparent", MAX_TEXT), ("tracestate", None), ("datacontenttype", None))
-    for name, most in optional:
+        yield Reason.schema_invalid, Stage.schema, "data is missing"
+
+
+def _optional_faults(members: dict[str, Any]) -> Iterator[Fault]:
+    limits = (("sequence", MAX_SEQUENCE), ("traceparent", MAX_TEXT), ("tracestate", None), ("datacontenttype", None))
+    for name, most in limits:
         if members.get(name) is not None and (fault := _text_fault(members[name], most, least=0)):
-            return refusal(Reason.not_cloudevent, f"the attribute {name} {fault}")
-    return refusal(Reason.not_cloudevent, "the attributes are not those of a CloudEvents 1.0 event")
+            yield Reason.not_cloudevent, Stage.envelope, f"the attribute {name} {fault}"
 
 
 def _text_fault(value: Any, most: int | None, *, least: int = 1) -> str | None:
@@ -138,5 +144,3 @@ def _text_fault(value: Any, most: int | None, *, least: int = 1) -> str | None:
     if most is not None and len(value) > most:
         return f"has {len(value)} characters; at most {most} are accepted"
     return None
-
-

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
@@ -89,7 +89,7 @@ class EventType:
 
 def opened(data: type[Data]) -> type[Data]:
     """`data` with unknown fields ignored instead of refused."""
-    return msgspec.defstruct(
+    opened_twin = msgspec.defstruct(
         data.__name__,
         [],
         bases=(data,),
@@ -99,6 +99,7 @@ def opened(data: type[Data]) -> type[Data]:
         kw_only=True,
         gc=False,
     )
+    return cast("type[Data]", opened_twin)
 
 
 D = TypeVar("D", bound=type[Data])

@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import UNSET, field
 
 from contracts.event_type import TIME, Family, Rank, event
-from contracts.fields import Count, Data, Flag, Integer, JsonObject, Json, Label, Maybe, Name, Optional, Text
+from contracts.fields import Count, Data, Flag, Integer, Json, JsonObject, Label, Maybe, Name, Optional, Text
 
 _session = partial(event, family=Family.extraction, log="session_event", about="session")
 

@@ -51,7 +51,9 @@ def check_escapes(value: bytes) -> None:
 
 
 def _unstorable(what: str, at: int) -> Refusal:
-    return Refusal(Reason.unstorable_text, Stage.decode, f"{what} as an escape at byte {at}: Postgres text cannot hold it")
+    return Refusal(
+        Reason.unstorable_text, Stage.decode, f"{what} as an escape at byte {at}: Postgres text cannot hold it"
+    )
 
 
 def refuse_constant(name: str) -> Any:

@@ -65,7 +65,7 @@ class Database:
         )
         event.listen(self.engine.sync_engine, "connect", self._on_connect)
 
-    def _on_connect(self, adapted: Any, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's own types
+    def _on_connect(self, adapted: Any, _record: Any) -> None:
         settings = "; ".join(f"SET {name} = '{value}'" for name, value in self._settings.items())
         adapted.run_async(lambda driver: driver.execute(settings))
 
@@ -99,7 +99,7 @@ class Database:
 
 
 async def driver_of(connection: AsyncConnection) -> tuple[asyncpg.Connection, dict[Any, Any]]:
-    """asyncpg's connection behind SQLAlchemy's, and the dict that lives with it."""
+    """Asyncpg's connection behind SQLAlchemy's, and the dict that lives with it."""
     raw = await connection.get_raw_connection()
     driver = raw.driver_connection
     if not isinstance(driver, asyncpg.Connection):

@@ -68,10 +68,17 @@ WHERE (excluded.redrive_count, excluded.phase) > (l.redrive_count, l.phase)
 
 async def index(connection: asyncpg.Connection, letters: Sequence[Letter]) -> None:
     """Write letters into the index, in the order of their ids; a letter that is there already changes nothing."""
-    await connection.executemany(INDEX, sorted(letters, key=lambda letter: letter.id.bytes))
+    ordered: list[Letter] = sorted(letters, key=_id_bytes)
+    await connection.executemany(INDEX, ordered)
 
 
-async def confirm(connection: asyncpg.Connection, claims: Sequence[tuple[uuid.UUID, int, str, str | None]]) -> set[uuid.UUID]:
+def _id_bytes(letter: Letter) -> bytes:
+    return letter.id.bytes
+
+
+async def confirm(
+    connection: asyncpg.Connection, claims: Sequence[tuple[uuid.UUID, int, str, str | None]]
+) -> set[uuid.UUID]:
     """Which claims (letter id, redrive count, topic, tenant) the index has as `redriving` with exactly that count.
 
     Anybody who can publish can write an x-dlq-id: a claim that the index does not confirm is nothing.
@@ -106,7 +113,7 @@ async def resolve(connection: asyncpg.Connection, redriven: Sequence[Redriven]) 
 
 
 COLUMNS = (
-    "id, tenant_id, topic, partition, \"offset\", consumer_group, event_type, event_id, subject, reason, stage, "
+    'id, tenant_id, topic, partition, "offset", consumer_group, event_type, event_id, subject, reason, stage, '
     "error, exception, sqlstate, first_failed_at, last_failed_at, redrive_count, status"
 )
 

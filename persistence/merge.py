@@ -58,9 +58,7 @@ def _effect(kind: EventType, state: State) -> Effect:
         fills=kind.fills if is_subject else (),
         implied_lasts=tuple((n, v) for n, v in implied.items() if state.by_name[n].rule is Rule.last),
         timed=tuple(c for c in state.columns if c.every or (c.name in implied and c.rule is not Rule.last)),
-        counted=tuple(
-            c.name for c in state.columns if c.rule is Rule.count and (not c.of or kind.noun_verb in c.of)
-        ),
+        counted=tuple(c.name for c in state.columns if c.rule is Rule.count and (not c.of or kind.noun_verb in c.of)),
     )
 
 
@@ -125,7 +123,7 @@ def _put_last(lasts: dict[str, tuple[bytes, Any]], name: str, order: bytes, valu
         lasts[name] = (order, value)
 
 
-def _put_other(others: dict[str, Any], name: str, rule: Rule, value: Any) -> None:  # noqa: ANN401 - any column's value
+def _put_other(others: dict[str, Any], name: str, rule: Rule, value: Any) -> None:
     known = others.get(name)
     if known is None:
         others[name] = value

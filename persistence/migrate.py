@@ -4,11 +4,12 @@ import asyncio
 from pathlib import Path
 
 import asyncpg
-from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
+
+from alembic import command
 
 ADVISORY_LOCK = 5_171_604_733  # any number of our own: one migration at a time a database
 
@@ -53,7 +54,7 @@ def run_script(connection: Connection, script: str) -> None:
     raw = connection.connection.dbapi_connection
     if raw is None:
         raise RuntimeError("the connection is closed")
-    raw.run_async(lambda driver: driver.execute(script))  # type: ignore[attr-defined] # SQLAlchemy's async adapter
+    raw.run_async(lambda driver: driver.execute(script))
 
 
 def config(url: str) -> Config:

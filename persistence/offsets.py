@@ -1,5 +1,7 @@
 """Sets of offsets, as Postgres' int8multirange keeps them: sorted, disjoint, half open."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 
 from asyncpg import Range
@@ -59,11 +61,11 @@ def size(spans: Iterable[tuple[int, int]]) -> int:
     return sum(after - first for first, after in spans)
 
 
-def to_ranges(spans: Iterable[tuple[int, int]]) -> list[Range]:
+def to_ranges(spans: Iterable[tuple[int, int]]) -> list[Range[int]]:
     """As an argument of type int8multirange."""
     return [Range(first, after) for first, after in spans]
 
 
-def from_ranges(ranges: Iterable[Range] | None) -> Spans:
+def from_ranges(ranges: Iterable[Range[int]] | None) -> Spans:
     """From a value of type int8multirange."""
-    return [(r.lower, r.upper) for r in ranges or ()]
+    return [(r.lower or 0, r.upper or 0) for r in ranges or ()]

@@ -52,9 +52,7 @@ def statement(state: State, columns: tuple[str, ...]) -> str:
     place = {c.name: i for i, c in enumerate(state.lasts, 1)}
     given = {c.name: i for i, c in enumerate(lasts, 1)}
     typed = ", ".join(f"{_q(c.name)} {sql_name(c.kind)}" for c in touched)
-    inserted = ", ".join(
-        f"coalesce(d.{_q(c.name)}, 0)" if c.rule is Rule.count else f"d.{_q(c.name)}" for c in touched
-    )
+    inserted = ", ".join(f"coalesce(d.{_q(c.name)}, 0)" if c.rule is Rule.count else f"d.{_q(c.name)}" for c in touched)
     clock = ", ".join(f"d.clock[{given[c.name]}]" if c.name in given else "NULL" for c in state.lasts)
     sets = [f"{_q(c.name)} = {_merged(c.name, c.rule, place.get(c.name))}" for c in touched]
     if lasts:
@@ -92,5 +90,3 @@ def _merged(name: str, rule: Rule, place: int | None) -> str:
 def _q(name: str) -> str:
     """A column's name, quoted: `type` and `domain` are words of SQL."""
     return f'"{name}"'
-
-

@@ -6,7 +6,7 @@ events, `min` and `max` the least and greatest, `count` how many events there we
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum
 from functools import cached_property
 
 from sqlalchemy import Column as SqlColumn
@@ -18,7 +18,7 @@ from persistence.columns import TYPES, metadata
 FILLFACTOR = 80  # per cent: room for the next version of a row on its own page
 
 
-class Rule(StrEnum):
+class Rule(Enum):
     """How two values of one column become one."""
 
     last = "last"
@@ -30,7 +30,8 @@ class Rule(StrEnum):
 @dataclass(frozen=True)
 class Column:
     """A merged column. `of`: for `count`, the events counted (all when empty); for `min` and `max`, whether the
-    event's time is taken from every event (`every`) or only where a type implies the column."""
+    event's time is taken from every event (`every`) or only where a type implies the column.
+    """
 
     name: str
     kind: str

@@ -53,7 +53,9 @@ async def insert_log(connection: asyncpg.Connection, log: Log, arrived: Sequence
     """
     rows = [log.row(a.event, UUID(a.event.uid), (a.topic, a.partition, a.offset)) for a in arrived]
     rows.sort(key=lambda row: row[0].bytes)
-    await connection.copy_records_to_table(f"staged_{log.name}", schema_name="pg_temp", records=rows, columns=log.columns)
+    await connection.copy_records_to_table(
+        f"staged_{log.name}", schema_name="pg_temp", records=rows, columns=log.columns
+    )
     known = await connection.fetch(_INSERT[log.name])
     return {row[0].bytes for row in known}
 
@@ -61,7 +63,7 @@ async def insert_log(connection: asyncpg.Connection, log: Log, arrived: Sequence
 def _insert_statement(log: Log) -> str:
     """Insert what is staged, and answer the keys that were there before: usually none, so usually nothing."""
     columns = ", ".join(f'"{c}"' for c in log.columns)
-    return (
+    return (  # every name is a declaration's
         f"WITH inserted AS (\n  INSERT INTO {log.name} ({columns})\n"
         f"  SELECT {columns} FROM pg_temp.staged_{log.name}\n"
         f"  ON CONFLICT (event_uid) DO NOTHING RETURNING event_uid\n)\n"
@@ -97,9 +99,7 @@ def _fill_ledgers(ledgers: dict[tuple[str, int], Ledger], arrived: Sequence[Arri
         (ledger.stored if (a.topic, a.partition, a.offset) in made_rows else ledger.duplicate).append(a.offset)
 
 
-async def insert_ledgers(
-    connection: asyncpg.Connection, ledgers: Iterable[Ledger], group: str, worker: str
-) -> None:
+async def insert_ledgers(connection: asyncpg.Connection, ledgers: Iterable[Ledger], group: str, worker: str) -> None:
     """One row a partition."""
     await connection.executemany(
         INSERT_LEDGER,

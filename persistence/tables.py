@@ -112,7 +112,9 @@ INGEST_BATCH = Table(
     Column("stored", _OFFSETS, nullable=False, comment="offsets whose log row this batch made"),
     Column("duplicate", _OFFSETS, nullable=False, comment="offsets of events that were stored before"),
     Column("refused", _OFFSETS, nullable=False, comment="offsets that became dead letters"),
-    Column("invisible", _OFFSETS, nullable=False, comment="offsets that hold nothing to read: markers, aborted records"),
+    Column(
+        "invisible", _OFFSETS, nullable=False, comment="offsets that hold nothing to read: markers, aborted records"
+    ),
     Column("worker", Text(), nullable=False, comment="which worker"),
     _at("at", "when it was committed"),
     PrimaryKeyConstraint("id"),

@@ -63,7 +63,9 @@ def judge(error: BaseException) -> Judgement:
             # asyncpg could not encode an argument: the same on every try. Tested before InterfaceError, its base.
             return Judgement(Verdict.refuse, None, Reason.unstorable_text, _place("a value", cause), "DataError")
         case UnicodeEncodeError():
-            return Judgement(Verdict.refuse, None, Reason.unstorable_text, _place("a text", cause), "UnicodeEncodeError")
+            return Judgement(
+                Verdict.refuse, None, Reason.unstorable_text, _place("a text", cause), "UnicodeEncodeError"
+            )
         case asyncpg.InterfaceError() | asyncpg.InternalClientError() | OSError() | asyncio.TimeoutError():
             return Judgement(Verdict.retry, None, Reason.unexpected, _place("the connection", cause), "connection")
         case PoolTimeoutError():
@@ -80,7 +82,11 @@ def _judge_state(error: asyncpg.PostgresError) -> Judgement:
     table = getattr(error, "table_name", None)
     if state == _CHECK_VIOLATION and not constraint:
         verdict = Verdict.maintain  # no partition holds the row's event_uid
-    where = "".join(f", {name} {value}" for name, value in (("table", table), ("constraint", constraint), ("column", column)) if value)
+    where = "".join(
+        f", {name} {value}"
+        for name, value in (("table", table), ("constraint", constraint), ("column", column))
+        if value
+    )
     message = f"SQLSTATE {state} ({type(error).__name__}){where}"
     return Judgement(verdict, state, _reason(state), message, f"{state}/{constraint or column or ''}")
 

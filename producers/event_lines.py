@@ -1,20 +1,22 @@
 """Lines of JSON to records for Kafka: whole CloudEvents, or a short form that is completed here."""
 
-import json
+import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+
+import msgspec
+from msgspec import Raw
 
 from contracts.decode import decode
 from contracts.event_type import Family
 from contracts.refusal import Refusal
 from contracts.registry import EVENT_TYPES, topic_of
-from contracts.text import refuse_constant
 from contracts.window import TimeWindow
 
-CONTENT_TYPE = b"application/cloudevents+json; charset=UTF-8"
+CONTENT_TYPE = ("content-type", b"application/cloudevents+json; charset=UTF-8")
+_members = msgspec.json.Decoder(dict[str, Raw])
 HEADER_ATTRIBUTES = ("specversion", "id", "source", "type", "time", "subject", "tenantid")
 
 
@@ -65,62 +67,74 @@ def record_of(line: bytes, defaults: Defaults, window: TimeWindow, *, check: boo
     """The record of one line; raises Refusal or ValueError with the reason.
 
     A whole event (it has `specversion`) goes out as it came, byte for byte: an id or time of ours would make
-    another event of it. Without `check` anything goes that can be given a topic, for testing a worker.
+    another event of it. Of a short form `data` goes out as it came, so that no number passes through a float.
+    Without `check` anything goes, for testing a worker.
     """
-    event = _object(line, strict=check)
-    if event is None:
-        return Outgoing(topic_of(Family.extraction, defaults.topic_prefix), None, line, [("content-type", CONTENT_TYPE)])
+    try:
+        members = _members.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if check:
+            raise ValueError(_fault(error)) from None
+        return Outgoing(topic_of(Family.extraction, defaults.topic_prefix), None, line, [CONTENT_TYPE])
     value = line
-    if "specversion" not in event:
-        event = _complete(event, defaults)
-        value = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-    kind = EVENT_TYPES.get(str(event.get("type")))
-    if kind is None and check:
-        raise ValueError(f"schema_unsupported: type {str(event.get('type'))[:80]!a} is none of those in `siltstone schemas`")
-    family = kind.family if kind else _family_of(str(event.get("type")))
-    key = f"{event.get('tenantid', '')}/{event.get('subject', '')}".encode("utf-8", "replace")
-    headers = [("content-type", CONTENT_TYPE)]
-    headers += [(f"ce_{a}", event[a].encode("utf-8", "replace")) for a in HEADER_ATTRIBUTES if isinstance(event.get(a), str)]
+    if "specversion" not in members:
+        members = _complete(members, defaults)
+        value = msgspec.json.encode(members)
+    text = {name: _text(members.get(name)) for name in HEADER_ATTRIBUTES}
+    kind = EVENT_TYPES.get(text["type"] or "")
+    family = kind.family if kind else _family_of(text["type"] or "")
+    key = f"{text['tenantid'] or ''}/{text['subject'] or ''}".encode()
+    headers = [CONTENT_TYPE, *((f"ce_{name}", said.encode()) for name, said in text.items() if said is not None)]
     if check:
         decode(value, key, headers, int(defaults.now().timestamp() * 1000), window)
     return Outgoing(topic_of(family, defaults.topic_prefix), key, value, headers)
 
 
-def _object(line: bytes, *, strict: bool) -> dict[str, Any] | None:
-    """The line's JSON object; None, when not strict, for anything else."""
+def _fault(error: Exception) -> str:
+    """Why a line is no JSON object, for the person who wrote it."""
+    if isinstance(error, msgspec.ValidationError):
+        return "not_cloudevent: the line is JSON, but not the object of one event"
+    if isinstance(error, UnicodeDecodeError):
+        return "bad_utf8: the line is no UTF-8"
+    return f"bad_json: {error}"
+
+
+def _text(raw: Raw | None) -> str | None:
+    """An attribute that is a JSON string without lone surrogates; else None."""
+    if raw is None:
+        return None
     try:
-        event = json.loads(line, parse_constant=refuse_constant if strict else None)
-    except (ValueError, RecursionError) as error:
-        if strict:
-            raise ValueError(f"bad_json: {error}"[:200]) from None
+        return msgspec.json.decode(raw, type=str)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    if not isinstance(event, dict):
-        if strict:
-            raise ValueError(f"not_cloudevent: a JSON {type(event).__name__}, not the object of one event")
-        return None
-    return event
 
 
-def _complete(short: dict[str, Any], defaults: Defaults) -> dict[str, Any]:
+def _complete(short: dict[str, Raw], defaults: Defaults) -> dict[str, Raw]:
     """A whole event from a short form: `type`, `subject`, `data`, and what else it has."""
     for name in ("type", "subject"):
-        if not isinstance(short.get(name), str):
+        if _text(short.get(name)) is None:
             raise ValueError(f"a short form needs type, subject and data; {name} is missing or no text")
-    kind = short["type"]
-    if not kind.startswith("siltstone."):
-        kind = f"siltstone.{kind}" + ("" if kind.rsplit(".", 1)[-1].startswith("v") and kind[-1].isdigit() else ".v1")
-    tenant = short.get("tenantid") or defaults.tenant
-    if not tenant:
+    if "tenantid" not in short and not defaults.tenant:
         raise ValueError("tenant_missing: a short form needs --tenant, or tenantid in the line")
-    made = {
+    made: dict[str, object] = {
         "specversion": "1.0",
-        "id": short.get("id") or defaults.new_id(),
-        "source": short.get("source") or defaults.source or "/siltstone/publish",
-        "time": short.get("time") or defaults.now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "tenantid": tenant,
+        "id": defaults.new_id(),
+        "source": defaults.source or "/siltstone/publish",
+        "time": defaults.now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "tenantid": defaults.tenant,
         "datacontenttype": "application/json",
+        "data": {},
     }
-    return made | {k: v for k, v in short.items() if k not in made} | {"type": kind, "data": short.get("data", {})}
+    whole = {name: Raw(msgspec.json.encode(value)) for name, value in made.items()} | short
+    return whole | {"type": Raw(msgspec.json.encode(_full_name(_text(short["type"]) or "")))}
+
+
+def _full_name(kind: str) -> str:
+    """`session.started` as its full name; a full name as it is."""
+    if kind.startswith("siltstone."):
+        return kind
+    versioned = re.search(r"\.v[0-9]+$", kind) is not None
+    return f"siltstone.{kind}" + ("" if versioned else ".v1")
 
 
 def _family_of(name: str) -> Family:

@@ -35,7 +35,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka sh
         self.closed = asyncio.Event()  # no batch begins any more
         self.has_joined = False
 
-    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002 - aiokafka's signature
         """Wait for the batch in flight, bounded; a batch that waits for an outage to end is given up at once."""
         if self.hold.is_holding:
             self.hold.give_up()

@@ -132,7 +132,11 @@ class DeadLetters:
             form.REDRIVE_COUNT: str(claim.redrive_count if claim else 0),
             form.APP: APP,
         }
-        optional = {form.SQLSTATE: refusal.sqlstate, form.TENANT: refusal.tenant_id, form.EVENT_TYPE: refusal.event_type}
+        optional = {
+            form.SQLSTATE: refusal.sqlstate,
+            form.TENANT: refusal.tenant_id,
+            form.EVENT_TYPE: refusal.event_type,
+        }
         return headers | {name: form.cut(text) for name, text in optional.items() if text}
 
 

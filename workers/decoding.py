@@ -2,16 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
-
-from aiokafka import ConsumerRecord
+from typing import NamedTuple, Protocol
 
 from contracts.decode import decode
 from contracts.event import Event
 from contracts.refusal import Reason, Refusal, Stage
 from contracts.window import TimeWindow
 
-Record = ConsumerRecord[Any, Any]
+
+class Record(Protocol):
+    """A Kafka record, as aiokafka gives it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
 
 
 Place = tuple[str, int, int]

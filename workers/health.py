@@ -18,9 +18,7 @@ POSITION_SECONDS = 1.0
 class Stream:
     """One consumer under watch. `stopped` says why it stopped by itself, if it did."""
 
-    def __init__(
-        self, name: str, assignment: Assignment, stopped: Callable[[], str | None] = lambda: None
-    ) -> None:
+    def __init__(self, name: str, assignment: Assignment, stopped: Callable[[], str | None] = lambda: None) -> None:
         self.name = name
         self.assignment = assignment
         self.stopped = stopped

@@ -6,7 +6,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from workers.health import Health
 from workers.metrics import Metrics
 
-
 EVERY_INTERFACE = "0.0.0.0"  # noqa: S104 - probes come from outside the container
 
 

@@ -55,7 +55,7 @@ class LetterIndex:
                 await assignment.hold.until_done("index dead letters", lambda: self._index(letters))
             except Stop as stop:
                 self.stopped = str(stop)
-                log.error("stopped", because=self.stopped)
+                log.error("stopped", because=self.stopped)  # noqa: TRY400 - one line, not a trace
         if self.stopped is not None:
             await assignment.closed.wait()
             return
@@ -153,5 +153,3 @@ def _uuid(text: str | None, topic: str, partition: int, offset: int) -> uuid.UUI
         return uuid.UUID(text or "")
     except ValueError:
         return form.letter_id(topic, partition, offset, 0, None)
-
-

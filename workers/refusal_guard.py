@@ -36,6 +36,6 @@ class RefusalGuard:
         defects = sum(self._recent)
         if defects >= DEFECTS and defects * 10 > len(self._recent):
             raise Stop(
-                f"our own code failed on {defects} of the last {len(self._recent)} records: a defect, not a bad record. "
+                f"our own code failed on {defects} of the last {len(self._recent)} records: that is no bad record. "
                 "Nothing of this batch was committed; go back to the version before, or report it."
             )

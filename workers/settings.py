@@ -18,7 +18,7 @@ class InvalidSettings(Exception):
     """A variable has a value that cannot be used; the message names it and says what is accepted."""
 
 
-def _variable(name: str, default: Any, description: str, **limits: Any) -> Any:  # noqa: ANN401 - pydantic's own
+def _variable(name: str, default: Any, description: str, **limits: Any) -> Any:
     return Field(default, validation_alias=AliasChoices(name), description=description, **limits)
 
 
@@ -42,9 +42,7 @@ class Settings(BaseSettings):
     kafka_ssl_certificate_location: Path | None = _variable(
         "KAFKA_SSL_CERTIFICATE_LOCATION", None, "a PEM file with the client's certificate"
     )
-    kafka_ssl_key_location: Path | None = _variable(
-        "KAFKA_SSL_KEY_LOCATION", None, "a PEM file with the client's key"
-    )
+    kafka_ssl_key_location: Path | None = _variable("KAFKA_SSL_KEY_LOCATION", None, "a PEM file with the client's key")
     kafka_group_id: str = _variable(
         "KAFKA_GROUP_ID", "siltstone", "groups are <id>.<family> and <id>.dlq", min_length=1
     )
@@ -112,7 +110,11 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic's signature
+        init_settings: PydanticBaseSettingsSource,
+        *_others: PydanticBaseSettingsSource,
+        **_named: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Nothing is read but what load() gives: no .env file, no second look at the environment."""
         return (init_settings,)

@@ -34,12 +34,14 @@ async def check_schema(opened: Database) -> None:
         try:
             async with opened.transaction(readonly=True) as connection:
                 revision = await migrate.current(connection)
-        except Exception as error:  # noqa: BLE001 - judged by its SQLSTATE
+        except Exception as error:
             judgement = judge(error)
             if judgement.verdict is not Verdict.retry:
                 names_only = (judgement.sqlstate or "")[:2] in {"22", "28", "3D", "42"}
                 detail = f": {error}" if names_only else ""
-                raise Stop(f"the database cannot be used: {judgement.message}{detail}; try `siltstone db upgrade`") from error
+                raise Stop(
+                    f"the database cannot be used: {judgement.message}{detail}; try `siltstone db upgrade`"
+                ) from error
             await asyncio.sleep(PAUSE_SECONDS)
             continue
         if revision != migrate.head():
@@ -59,7 +61,9 @@ async def check_topics(settings: Settings) -> None:
             present = set(await admin.list_topics())
         except (KafkaError, OSError) as error:
             if asyncio.get_running_loop().time() > deadline:
-                raise Stop(f"Kafka does not answer at {settings.kafka_bootstrap_servers}: {type(error).__name__}") from error
+                raise Stop(
+                    f"Kafka does not answer at {settings.kafka_bootstrap_servers}: {type(error).__name__}"
+                ) from error
             await asyncio.sleep(PAUSE_SECONDS)
             continue
         finally:

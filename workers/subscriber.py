@@ -45,7 +45,7 @@ async def parse(records: tuple[Record, ...]) -> KafkaMessage:
     return KafkaMessage(raw_message=records, body=b"", headers={}, consumer=FAKE_CONSUMER)
 
 
-async def give_records(message: KafkaMessage) -> Any:  # noqa: ANN401 - FastStream's type of a decoded body
+async def give_records(message: KafkaMessage) -> Any:
     """In the place of a decoder: the handler gets the records themselves."""
     return message.raw_message
 
@@ -62,7 +62,7 @@ def subscribe(
     max_records: int,
     wait_ms: int,
     instance_id: str | None,
-) -> Any:  # noqa: ANN401 - FastStream's subscriber
+) -> Any:
     """One consumer of `group` that hands every poll to `settle`, one at a time.
 
     A Stop ends the process through `stop`, and the consumer never polls again: FastStream would log the error, go
@@ -78,7 +78,7 @@ def subscribe(
         except Stop as error:
             stop(str(error))
             await assignment.closed.wait()
-        except Exception as error:  # noqa: BLE001 - the edge of the process
+        except Exception as error:
             log.exception("unexpected", error=type(error).__name__)
             stop(f"unexpected {type(error).__name__} while settling a batch; nothing of it was committed")
             await assignment.closed.wait()

@@ -71,7 +71,9 @@ async def _compare(admin: AIOKafkaAdminClient, topics: list[Wanted], made: set[s
     described = {t["topic"]: t for t in await admin.describe_topics([t.name for t in topics])}
     answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, t.name) for t in topics])
     configs = {
-        resource[3]: {entry[0]: entry[1] for entry in resource[4]} for answer in answers for resource in answer.resources
+        resource[3]: {entry[0]: entry[1] for entry in resource[4]}
+        for answer in answers
+        for resource in answer.resources
     }
     found = []
     for topic in topics:

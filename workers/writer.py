@@ -92,12 +92,17 @@ class Writer:
         if not bad:
             raise Stop(f"the batch is refused as a whole ({whole.message}), though none of its records is alone")
         self._see(batch.decoded, bad)
-        refused = [*refused, *(Refused(r.record, _refusal(r, j)) for r in allowed if (j := bad.get(place_of(r.record))))]
+        refused = [
+            *refused,
+            *(Refused(r.record, _refusal(r, j)) for r in allowed if (j := bad.get(place_of(r.record)))),
+        ]
         others = [r for r in allowed if place_of(r.record) not in bad]
         try:
             stored = await self._commit(self._unit(others, refused, batch))
         except BadRow as again:
-            raise Stop(f"without its {len(bad)} bad records the batch is still refused ({again.judgement.message})") from None
+            raise Stop(
+                f"without its {len(bad)} bad records the batch is still refused ({again.judgement.message})"
+            ) from None
         return Settled(stored, refused)
 
     def _see(self, decoded: Decoded, bad: Mapping[Place, Judgement]) -> None:
@@ -106,7 +111,10 @@ class Writer:
         outcomes += [(place_of(r.record), None, r.refusal.reason is Reason.unexpected) for r in decoded.refused]
         if len(outcomes) > len(decoded.readable) or bad:
             outcomes.sort(key=lambda o: o[0])
-        self._guard.see((j.place if j else None, is_defect or (j is not None and j.verdict is Verdict.defect)) for _, j, is_defect in outcomes)
+        self._guard.see(
+            (j.place if j else None, is_defect or (j is not None and j.verdict is Verdict.defect))
+            for _, j, is_defect in outcomes
+        )
 
     async def _check_tenants(self, readable: Sequence[Readable]) -> tuple[Sequence[Readable], list[Refused]]:
         wanted = {r.event.tenant_id for r in readable}
@@ -199,7 +207,9 @@ def next_step(judgement: Judgement, error: Exception) -> Exception:
             # Errors of these classes name objects of the database, never a row's values.
             names_only = (judgement.sqlstate or "")[:2] in {"28", "3D", "3F", "42"}
             detail = f": {error}" if names_only else ""
-            return Stop(f"the database cannot take any record: {judgement.message}{detail}; is it migrated? siltstone db status")
+            return Stop(
+                f"the database cannot take any record: {judgement.message}{detail}; is it migrated? siltstone db status"
+            )
 
 
 def _tenant_refusal(readable: Readable, status: str | None) -> Refusal:
@@ -207,7 +217,10 @@ def _tenant_refusal(readable: Readable, status: str | None) -> Refusal:
     if status is None:
         reason, message = Reason.tenant_unknown, "no such tenant; `siltstone tenants create` makes one"
     else:
-        reason, message = Reason.tenant_suspended, f"the tenant is {status}; `siltstone tenants activate` lets it in again"
+        reason, message = (
+            Reason.tenant_suspended,
+            f"the tenant is {status}; `siltstone tenants activate` lets it in again",
+        )
     return Refusal(reason, Stage.tenant, message, tenant_id=event.tenant_id, event_type=event.type.name)
 
 

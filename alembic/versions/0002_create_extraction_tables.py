@@ -1,7 +1,6 @@
 """Create the logs and states of agent sessions."""
 
 from alembic import op
-
 from persistence.migrate import run_script
 
 revision = "0002"

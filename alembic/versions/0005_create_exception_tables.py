@@ -1,7 +1,6 @@
 """Create the log and the state of exceptions."""
 
 from alembic import op
-
 from persistence.migrate import run_script
 
 revision = "0005"

@@ -1,7 +1,6 @@
 """Create the ledger of offsets."""
 
 from alembic import op
-
 from persistence.migrate import run_script
 
 revision = "0007"

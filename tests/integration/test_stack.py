@@ -1,5 +1,6 @@
 """`siltstone stack` on real servers: started, killed, started again, in a folder whose name has a space."""
 
+import asyncio
 import json
 import os
 import shlex
@@ -25,6 +26,7 @@ from localstack.stack import Addresses, StackError, down, start_postgres, status
 
 PROGRAM = [sys.executable, "-c", "from workers.cli.main import main; main()", "stack"]
 PARTITIONS = 12
+WRITERS = 8
 
 
 @pytest.fixture(scope="module")
@@ -75,18 +77,26 @@ async def ask(folder: Path, *statements: str) -> object:
 
 
 async def commit_and_kill(bootstrap: str, topic: str, broker: int) -> None:
-    """One transaction with a record in each of the topic's partitions; SIGKILL when its commit is acknowledged."""
+    """SIGKILL the broker as soon as it has acknowledged the commits of all writers.
+
+    Each wrote a record to every partition; what a commit leaves in them, the broker still has to write.
+    """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
     await admin.close()
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id="stack-test")
-    await producer.start()
-    async with producer.transaction():
+    writers = [
+        AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=f"writer-{n}") for n in range(WRITERS)
+    ]
+    await asyncio.gather(*(writer.start() for writer in writers))
+    for writer in writers:
+        await writer.begin_transaction()
         for partition in range(PARTITIONS):
-            await producer.send(topic, b"kept", partition=partition)
+            await writer.send(topic, b"kept", partition=partition)
+        await writer.flush()
+    await asyncio.gather(*(writer.commit_transaction() for writer in writers))
     os.kill(broker, signal.SIGKILL)
-    await producer.stop()
+    await asyncio.gather(*(writer.stop() for writer in writers))
 
 
 async def committed(bootstrap: str, topic: str) -> int:
@@ -98,7 +108,7 @@ async def committed(bootstrap: str, topic: str) -> int:
     try:
         consumer.assign([TopicPartition(topic, n) for n in range(PARTITIONS)])
         count, deadline = 0, time.monotonic() + 30
-        while count < PARTITIONS and time.monotonic() < deadline:
+        while count < WRITERS * PARTITIONS and time.monotonic() < deadline:
             count += sum(map(len, (await consumer.getmany(timeout_ms=500)).values()))
         return count
     finally:
@@ -171,7 +181,7 @@ async def test_killed_kafka_comes_back_with_its_transactions(stack: Path) -> Non
     assert up(stack) == before
     assert pids(stack)[1] == postgres
     assert pids(stack)[0] != kafka
-    assert await committed(before.kafka_bootstrap_servers, "killed") == PARTITIONS
+    assert await committed(before.kafka_bootstrap_servers, "killed") == WRITERS * PARTITIONS
 
 
 async def test_stale_pid_file_is_seen_through(stack: Path) -> None:
@@ -231,7 +241,7 @@ async def test_down_and_up_keep_addresses_and_data(stack: Path) -> None:
     assert pids(stack) == (None, None)
     assert up(stack) == before
     assert await ask(stack, "SELECT count(*) FROM kept") == 1000
-    assert await committed(before.kafka_bootstrap_servers, "killed") == PARTITIONS
+    assert await committed(before.kafka_bootstrap_servers, "killed") == WRITERS * PARTITIONS
 
 
 def kill_when(reached: Callable[[], bool], folder: Path, what: str) -> None:

@@ -39,7 +39,9 @@ def event(
 def extraction(number: int, *, sessions: int = 10, tenant: str = "acme", **attributes: Any) -> dict[str, Any]:
     """One of many extractions, spread over some sessions."""
     data = {"agent_name": f"agent-{number % 3}", "event_type": "error", "pattern": "p", "line_number": number}
-    return event("extraction.recorded", f"session-{number % sessions}", data, tenant=tenant, seconds=number / 1000, **attributes)
+    return event(
+        "extraction.recorded", f"session-{number % sessions}", data, tenant=tenant, seconds=number / 1000, **attributes
+    )
 
 
 def encoded(one: Mapping[str, Any]) -> bytes:

@@ -62,7 +62,9 @@ class Installation:
 
     async def create_tenants(self, *tenants: str) -> None:
         """Make tenants."""
-        await self.execute("INSERT INTO tenant (tenant_id, name) SELECT t, t FROM unnest($1::text[]) AS t", list(tenants))
+        await self.execute(
+            "INSERT INTO tenant (tenant_id, name) SELECT t, t FROM unnest($1::text[]) AS t", list(tenants)
+        )
 
     async def fetch(self, sql: str, *arguments: object) -> list[dict[str, Any]]:
         """Rows of a query, as the owner's login."""
@@ -166,7 +168,7 @@ class Installation:
             return bool(await self.value("SELECT count(*) >= $1 FROM dead_letter", count))
 
         await until(f"{count} letters are indexed", indexed, seconds)
-        return await self.fetch("SELECT * FROM dead_letter ORDER BY topic, partition, \"offset\"")
+        return await self.fetch('SELECT * FROM dead_letter ORDER BY topic, partition, "offset"')
 
     def dlq(self, family: Family | str) -> str:
         """A family's dead-letter topic."""
@@ -175,14 +177,21 @@ class Installation:
     def worker(self, *arguments: str, environment: Mapping[str, str] | None = None) -> WorkerProcess:
         """Start a worker; await `.ready()` on it."""
         number = len(self._workers) + 1
-        process = WorkerProcess(self.environment | dict(environment or {}), self.folder / f"worker-{number}.log", *arguments)
+        process = WorkerProcess(
+            self.environment | dict(environment or {}), self.folder / f"worker-{number}.log", *arguments
+        )
         self._workers.append(process)
         return process
 
     def run(self, *arguments: str, stdin: bytes | None = None) -> "subprocess.CompletedProcess[str]":
         """Run a command of the program to its end."""
         done = subprocess.run(
-            [str(SILTSTONE), *arguments], env=os.environ | self.environment, input=stdin, capture_output=True, timeout=180, check=False
+            [str(SILTSTONE), *arguments],
+            env=os.environ | self.environment,
+            input=stdin,
+            capture_output=True,
+            timeout=180,
+            check=False,
         )
         return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -191,10 +200,8 @@ class Installation:
         found: dict[str, list[tuple[Any, ...]]] = {}
         first_delivery = {"kafka_topic", "kafka_partition", "kafka_offset", "ingested_at"}
         for name in [*(log.name for log in LOGS), *(state.name for state in STATES)]:
-            rows = await self.fetch(f"SELECT * FROM {name}")
-            found[name] = sorted(
-                tuple(str(v) for k, v in row.items() if k not in first_delivery) for row in rows
-            )
+            rows = await self.fetch(f"SELECT * FROM {name}")  # noqa: S608 - our own names
+            found[name] = sorted(tuple(str(v) for k, v in row.items() if k not in first_delivery) for row in rows)
         return found
 
     async def close(self) -> None:

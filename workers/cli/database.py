@@ -41,6 +41,9 @@ def fail_for(error: Exception) -> None:
     if judgement.verdict is Verdict.retry:
         fail(f"the database does not answer ({judgement.message}); is it running? siltstone stack up", Exit.UNAVAILABLE)
     if state.startswith(("28", "3D")):
-        fail(f"the database refuses the login or has no such database ({judgement.message}); check DATABASE_URL", Exit.UNAVAILABLE)
+        fail(
+            f"the database refuses the login or has no such database ({judgement.message}); check DATABASE_URL",
+            Exit.UNAVAILABLE,
+        )
     if state in {"42P01", "42704", "42883", "22023"}:
         fail(f"the database is not migrated ({judgement.message}); run `siltstone db upgrade`", Exit.CHECK_FAILED)

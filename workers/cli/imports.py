@@ -27,7 +27,9 @@ def import_swe_agent(
     files: Annotated[list[Path], typer.Argument(help="Recorded runs of SWE-agent (.traj).")],
     tenant: Annotated[str, typer.Option(help="The tenant that the runs belong to.")],
     source: Annotated[str, typer.Option(help="The source of the events.")] = "/importers/swe-agent",
-    start: Annotated[datetime | None, typer.Option(help="When the first step began, UTC; else from the content.")] = None,
+    start: Annotated[
+        datetime | None, typer.Option(help="When the first step began, UTC; else from the content.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the events by type; publish nothing.")] = False,  # noqa: FBT002
     output: Annotated[Output, typer.Option("-o", "--output", help="How to print.")] = Output.table,
 ) -> None:

@@ -72,7 +72,9 @@ def show(report: Report, output: Output) -> None:
     if len(report.refused) > SHOWN:
         say(f"… and {len(report.refused) - SHOWN} more")
     if report.refused:
-        fail(f"{len(report.refused)} lines were refused; {report.acknowledged.total()} were published", Exit.SOME_FAILED)
+        fail(
+            f"{len(report.refused)} lines were refused; {report.acknowledged.total()} were published", Exit.SOME_FAILED
+        )
 
 
 def _single(event_type: str | None, subject: str | None, data: str | None) -> bytes:

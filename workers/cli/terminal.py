@@ -104,8 +104,10 @@ def run(app: typer.Typer) -> NoReturn:
     except KeyboardInterrupt:
         say("stopped by Ctrl-C")
         sys.exit(Exit.UNEXPECTED)
-    except Exception as error:  # noqa: BLE001 - the edge of the process: one line, and a non-zero exit
-        say(f"unexpected {type(error).__name__}: {error}\nthis is a defect; run again with SILTSTONE_TRACEBACK=1 to see where")
+    except Exception as error:
+        say(
+            f"unexpected {type(error).__name__}: {error}\nthis is a defect; run again with SILTSTONE_TRACEBACK=1 to see where"
+        )
         import os  # noqa: PLC0415
 
         if os.environ.get("SILTSTONE_TRACEBACK"):

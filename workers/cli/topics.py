@@ -25,7 +25,12 @@ def _apply(*, create: bool, partitions: int = wanted.PARTITIONS) -> list[Found]:
 
 def _print(found: list[Found], output: Output) -> None:
     rows = [
-        {"topic": f.name, "partitions": f.partitions, "state": "created" if f.made else "present", "drift": "; ".join(f.drift)}
+        {
+            "topic": f.name,
+            "partitions": f.partitions,
+            "state": "created" if f.made else "present",
+            "drift": "; ".join(f.drift),
+        }
         for f in found
     ]
     print_rows(rows, ["topic", "partitions", "state", "drift"], output)

@@ -8,8 +8,8 @@ import typer
 from contracts.event_type import Family
 from workers import logs
 from workers.app import Worker
-from workers.cli.terminal import Exit, fail
 from workers.cli.environment import settings
+from workers.cli.terminal import Exit, fail
 
 
 def worker(
