@@ -11,7 +11,9 @@ from contracts.event_type import EventType
 from contracts.fields import DECIMAL_PATTERN, NUMERIC_DIGITS_MAX, NUMERIC_SCALE_MAX, Data, kinds_of, required_of
 from contracts.refusal import Reason, Refusal, Stage
 
-_INTEGER_RANGE = re.compile(r"^Expected `int` [<>]=")
+_ENUM = "Invalid enum value"
+_OUT_OF_RANGE = re.compile(r"^(Expected `int` [<>]=|Number out of range)")
+_BAD_DECIMAL = re.compile(r"^Invalid decimal string - at `\$\.(\w+)`$")
 _DECIMAL = re.compile(DECIMAL_PATTERN)
 _members = msgspec.json.Decoder(dict[str, Raw])
 
@@ -21,7 +23,7 @@ def decode_data(kind: EventType, raw: Raw) -> tuple[Data, dict[str, Raw]]:
     unknown: dict[str, Raw] = {}
     try:
         data = kind.strict.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except msgspec.MsgspecError:
         data = _lenient(kind.lenient, raw, "$.data")
         known = kind.data.__struct_encode_fields__
         unknown = {name: value for name, value in _members.decode(raw).items() if name not in known}
@@ -39,42 +41,46 @@ def decode_data(kind: EventType, raw: Raw) -> tuple[Data, dict[str, Raw]]:
 def _lenient(decoder: "msgspec.json.Decoder[Data]", raw: Raw, path: str) -> Data:
     try:
         return decoder.decode(raw)
-    except UnicodeDecodeError as error:
-        raise Refusal(Reason.bad_utf8, Stage.decode, f"text in {path} is no UTF-8 ({error.reason})") from None
     except msgspec.MsgspecError as error:
-        message = str(error).replace("`$", f"`{path}", 1) if "`$" in str(error) else f"{error} - at `{path}`"
-        out_of_range = _INTEGER_RANGE.match(message) is not None
-        reason = Reason.numeric_out_of_range if out_of_range else Reason.schema_invalid
+        said = _without_value(str(error))
+        message = said.replace("`$", f"`{path}", 1) if "`$" in said else f"{said} - at `{path}`"
+        reason = Reason.numeric_out_of_range if _is_out_of_range(said, raw) else Reason.schema_invalid
         raise Refusal(reason, Stage.schema, message, exception=type(error).__name__) from None
 
 
+def _without_value(said: str) -> str:
+    """What msgspec says, without the value that it quotes for a closed list of words; paths name our own fields."""
+    if not said.startswith(_ENUM):
+        return said
+    _, at, path = said.rpartition(" - at `$")
+    return _ENUM + at + path if at else _ENUM
+
+
+def _is_out_of_range(said: str, raw: Raw) -> bool:
+    """Whether a number was refused for its size; a decimal's exponent may be above what Python's Decimal holds."""
+    if bad := _BAD_DECIMAL.match(said):
+        return _DECIMAL.match(bytes(_members.decode(raw)[bad.group(1)]).strip(b'"').decode()) is not None
+    return _OUT_OF_RANGE.match(said) is not None
+
+
 def _check_fields(declared: type[Data], data: Data, raw: Raw, path: str) -> None:
-    """What a decoder does not check: JSON objects that must be objects, UTF-8 in raw JSON, decimal text."""
-    kinds, required = kinds_of(declared), required_of(declared)
-    for name in raw_fields(declared):
+    """What a decoder does not check: JSON objects that must be objects, decimal text."""
+    raws, numbers = checks_of(declared)
+    for name, is_object, is_required in raws:
         value = getattr(data, name)
         if value is UNSET:
             continue
         text = bytes(value)
-        if not text.isascii():
-            _check_utf8(text, f"{path}.{name}")
         if text == b"null":
-            if name in required:
+            if is_required:
                 raise Refusal(
                     Reason.schema_invalid, Stage.schema, f"null is refused for a required field - at `{path}.{name}`"
                 )
-        elif kinds[name] == "object" and text[:1] != b"{":
+        elif is_object and text[:1] != b"{":
             raise Refusal(Reason.schema_invalid, Stage.schema, f"Expected `object` - at `{path}.{name}`")
-    for name in numeric_fields(declared):
+    for name in numbers:
         if isinstance(getattr(data, name), Decimal):
             _check_decimal(getattr(data, name), bytes(_members.decode(raw)[name]), f"{path}.{name}")
-
-
-def _check_utf8(text: bytes, path: str) -> None:
-    try:
-        text.decode()
-    except UnicodeDecodeError as error:
-        raise Refusal(Reason.bad_utf8, Stage.decode, f"text in {path} is no UTF-8 ({error.reason})") from None
 
 
 def _check_decimal(number: Decimal, text: bytes, path: str) -> None:
@@ -87,12 +93,9 @@ def _check_decimal(number: Decimal, text: bytes, path: str) -> None:
 
 
 @cache
-def raw_fields(declared: type[Data]) -> tuple[str, ...]:
-    """The fields that stay raw JSON."""
-    return tuple(name for name, kind in kinds_of(declared).items() if kind in ("json", "object"))
-
-
-@cache
-def numeric_fields(declared: type[Data]) -> tuple[str, ...]:
-    """The fields that are decimal numbers."""
-    return tuple(name for name, kind in kinds_of(declared).items() if kind == "numeric")
+def checks_of(declared: type[Data]) -> tuple[tuple[tuple[str, bool, bool], ...], tuple[str, ...]]:
+    """The fields that stay raw JSON, as (name, must be an object, is required), and those that are decimal numbers."""
+    required = required_of(declared)
+    kinds = kinds_of(declared).items()
+    raws = tuple((name, kind == "object", name in required) for name, kind in kinds if kind in ("json", "object"))
+    return raws, tuple(name for name, kind in kinds if kind == "numeric")

@@ -37,6 +37,9 @@ class Envelope(Struct, forbid_unknown_fields=True, gc=False):
     tracestate: str | None | UnsetType = UNSET
 
 
+STRUCTURED = ("content-type", b"application/cloudevents+json; charset=UTF-8")
+"""The first header of every record that this project publishes."""
+
 ATTRIBUTES = frozenset(Envelope.__struct_fields__)
 _decoder = msgspec.json.Decoder(Envelope)
 _members = msgspec.json.Decoder(dict[str, Raw])
@@ -60,6 +63,8 @@ def decode_envelope(value: bytes) -> tuple[Envelope, dict[str, Raw]]:
 
 def is_binary_mode(headers: Headers) -> bool:
     """Whether the attributes are in `ce_*` headers alone (Kafka protocol binding 1.0, section 3)."""
+    if headers and headers[0] == STRUCTURED:
+        return False
     content_type: bytes | None = None
     has_attributes = False
     for name, value in headers:
@@ -67,11 +72,19 @@ def is_binary_mode(headers: Headers) -> bool:
             content_type = value
         elif name == "ce_specversion":
             has_attributes = True
-    return has_attributes and not (content_type or b"").startswith(b"application/cloudevents")
+    return has_attributes and not (content_type or b"").lower().startswith(b"application/cloudevents")
+
+
+def media_type(content_type: str) -> str:
+    """The type of `application/json; charset=utf-8`, without its parameters and in lower case (RFC 9110, 8.3.1)."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 def structured(value: bytes, headers: Headers) -> bytes:
-    """A binary-mode record as the structured-mode value that says the same."""
+    """A binary-mode record as the structured-mode value that says the same.
+
+    Raises msgspec's own error when the value is not one JSON document.
+    """
     members: dict[str, Any] = {
         name.removeprefix("ce_"): (text or b"").decode() for name, text in headers if name.startswith("ce_")
     }
@@ -79,20 +92,31 @@ def structured(value: bytes, headers: Headers) -> bytes:
     content_type = next((text for name, text in headers if name == "content-type"), None)
     if content_type:
         members["datacontenttype"] = content_type.decode()
-    return msgspec.json.encode(members | {"data": Raw(value)})
+    return msgspec.json.encode(members | {"data": msgspec.json.decode(value, type=Raw)})
 
 
 def check_headers(headers: Headers) -> None:
     """Refuse a header that is null or no UTF-8: no reader downstream could pass it on as text."""
-    for name, value in headers:
+    for _, text in headers:
+        if text is None or not text.isascii():
+            break
+    else:
+        return
+    for number, (name, value) in enumerate(headers, 1):
         if value is None:
-            raise Refusal(Reason.not_cloudevent, Stage.envelope, f"the header {name[:64]!a} is null")
+            raise Refusal(Reason.not_cloudevent, Stage.envelope, f"{_header(number, name)} is null")
         if not value.isascii():
             try:
                 value.decode()
             except UnicodeDecodeError as error:
-                message = f"the header {name[:64]!a} is no UTF-8 at byte {error.start}"
+                message = f"{_header(number, name)} is no UTF-8 at byte {error.start}"
                 raise Refusal(Reason.bad_utf8, Stage.envelope, message) from None
+
+
+def _header(number: int, name: str) -> str:
+    """A header, counted from 1; by its name only when that is one of ours, since a name may hold anything."""
+    known = name == "content-type" or name.removeprefix("ce_") in ATTRIBUTES
+    return f"the header {name}" if known else f"the record's header number {number}"
 
 
 def explain_envelope(members: dict[str, Any]) -> Refusal:

@@ -1,8 +1,8 @@
 """A decoded event: its identity, and its place in the order of events about one thing."""
 
-import hashlib
 import struct
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 from msgspec import UNSET, Struct
 
@@ -11,7 +11,9 @@ from contracts.fields import Data
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_length = struct.Struct(">I").pack
+_VERSION_8 = 0x8 << 76 | 0b10 << 62  # the version and variant bits
+_HASHED_BITS = (1 << 80) - 1 & ~(0xF << 76 | 0b11 << 62)  # what the hash fills below the milliseconds
+_RANKS = {rank: rank.to_bytes(1, "big") for rank in Rank}
 _order_head = struct.Struct(">BQ").pack
 
 
@@ -40,7 +42,7 @@ class Event(Struct, gc=False):
 
     def fill_order(self) -> bytes:
         """The same, below every order(): for a value that only stands in until a real one comes."""
-        return b"\0" + self.order()[1:]
+        return order_key(self.time_us, self.sequence, self.type.rank, self.uid, fills=True)
 
     def changed(self) -> Data:
         """The struct whose fields the event merges: its data, or the object in it that says what changes."""
@@ -61,19 +63,16 @@ def event_uid(time_us: int, tenant_id: str, source: str, event_id: str) -> bytes
     The same on every delivery; it sorts by time; tenant, source and id are length-prefixed, so that no two
     identities share their bytes.
     """
-    tenant, where, name = tenant_id.encode(), source.encode(), event_id.encode()
-    digest = hashlib.sha256(
-        b"".join((_length(len(tenant)), tenant, _length(len(where)), where, _length(len(name)), name))
-    ).digest()
-    head = (time_us // 1000).to_bytes(6, "big")
-    return head + bytes((0x80 | (digest[0] & 0x0F), digest[1], 0x80 | (digest[2] & 0x3F))) + digest[3:10]
+    identity = f"{len(tenant_id)}:{tenant_id}{len(source)}:{source}{len(event_id)}:{event_id}".encode()
+    hashed = int.from_bytes(sha256(identity).digest()[:10], "big")
+    return (time_us // 1000 << 80 | hashed & _HASHED_BITS | _VERSION_8).to_bytes(16, "big")
 
 
-def order_key(time_us: int, sequence: str | None, rank: Rank, uid: bytes) -> bytes:
+def order_key(time_us: int, sequence: str | None, rank: Rank, uid: bytes, *, fills: bool = False) -> bytes:
     """time; then sequence as bytes, missing first; then rank; then uid: comparing the keys compares the events.
 
     The uid's own first 48 bits are the time's milliseconds, so they are left out: 21 bytes without a sequence.
-    A sequence holds no NUL (such text is refused), so a NUL ends it.
+    A sequence holds no NUL (such text is refused), so a NUL ends it. A key that `fills` is below all others.
     """
     place = b"\0" if sequence is None else b"\1" + sequence.encode() + b"\0"
-    return _order_head(1, time_us) + place + rank.to_bytes(1, "big") + uid[6:]
+    return _order_head(not fills, time_us) + place + _RANKS[rank] + uid[6:]

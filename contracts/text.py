@@ -20,6 +20,16 @@ def check_size(value: bytes) -> None:
         raise Refusal(Reason.too_large, Stage.decode, message)
 
 
+def check_utf8(value: bytes) -> None:
+    """Refuse bytes that are no UTF-8, anywhere in the value: what stays raw JSON is not decoded later."""
+    if not value.isascii():
+        try:
+            value.decode()
+        except UnicodeDecodeError as error:
+            message = f"the value is no UTF-8 at byte {error.start}"
+            raise Refusal(Reason.bad_utf8, Stage.decode, message) from None
+
+
 def check_nesting(value: bytes) -> None:
     """Refuse JSON nested deeper than 64. Two counts settle nearly every record; the rest are walked once."""
     if value.count(b"{") + value.count(b"[") <= MAX_NESTING:

@@ -2,21 +2,25 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 DAY_MS = 86_400_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TimeWindow:
     """`oldest` is the lower bound; with `retention_months` > 0 also the month that many before the record's."""
 
     oldest: datetime
     retention_months: int = 0
 
+    @cached_property
+    def _oldest_ms(self) -> int:
+        return int(self.oldest.timestamp() * 1000)
+
     def bounds_ms(self, record_timestamp_ms: int) -> tuple[int, int]:
         """The first and the last accepted millisecond for a record of this Kafka timestamp."""
-        lower = int(self.oldest.timestamp() * 1000)
+        lower = self._oldest_ms
         if self.retention_months:
             lower = max(lower, _months_before(record_timestamp_ms // DAY_MS, self.retention_months))
         return lower, record_timestamp_ms + DAY_MS

@@ -121,7 +121,7 @@ COLUMNS = (
 async def newest(connection: asyncpg.Connection, limit: int) -> list[dict[str, Any]]:
     """The newest letters, without their bytes."""
     rows = await connection.fetch(
-        f"SELECT {COLUMNS} FROM dead_letter ORDER BY last_failed_at DESC, id DESC LIMIT $1",  # noqa: S608 - a constant
+        f"SELECT {COLUMNS} FROM dead_letter ORDER BY last_failed_at DESC, id DESC LIMIT $1",
         limit,
     )
     return [dict(row) for row in rows]

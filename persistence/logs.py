@@ -59,24 +59,36 @@ class Log:
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """The columns that a writer fills, in the order of row()."""
-        return (*ENVELOPE_HEAD, self.subject_column, *ENVELOPE_TAIL, *self.own, "rest", *DELIVERY)
+        return (*ENVELOPE_HEAD, self.subject_column, *ENVELOPE_TAIL, *self._plain, *self._json, "rest", *DELIVERY)
 
     @cached_property
-    def _getters(self) -> dict[EventType, Any]:
-        """For each type, a function from its data to the values of `own`; `no_value` for what it does not carry."""
-        return {
-            t: attrgetter(
-                "no_value", *(c if c in kinds_of(t.data) or c in self.computed else "no_value" for c in self.own)
-            )
-            for t in self.event_types
-        }
+    def _json(self) -> tuple[str, ...]:
+        return tuple(name for name, kind in self.own.items() if kind in ("json", "object"))
+
+    @cached_property
+    def _plain(self) -> tuple[str, ...]:
+        return tuple(name for name in self.own if name not in self._json)
+
+    @cached_property
+    def _getters(self) -> dict[EventType, tuple[Any, Any]]:
+        """For each type, functions from its data to the plain and to the JSON values of `own`.
+
+        `no_value` stands for what a type does not carry; twice before each, so that a getter always gives a tuple.
+        """
+
+        def getter(kind: EventType, names: tuple[str, ...]) -> Any:
+            carried = kinds_of(kind.data)
+            known = (n if n in carried or n in self.computed else "no_value" for n in names)
+            return attrgetter("no_value", "no_value", *known)
+
+        return {t: (getter(t, self._plain), getter(t, self._json)) for t in self.event_types}
 
     def row(self, event: Event, uid: object, where: Where) -> tuple[Any, ...]:
         """The event as a row of this log, in the order of `columns`; `uid` in the driver's own type."""
-        own = [
-            None if v is UNSET else (_json_text(v) if v.__class__ is Raw else v)
-            for v in self._getters[event.type](event.data)
-        ]
+        plain, json = self._getters[event.type]
+        values = plain(event.data)
+        if UNSET in values:
+            values = [None if value is UNSET else value for value in values]
         return (
             uid,
             event.tenant_id,
@@ -87,7 +99,8 @@ class Log:
             event.source,
             event.sequence,
             event.traceparent,
-            *own[1:],
+            *values[2:],
+            *[None if value.__class__ is not Raw else _json_text(value) for value in json(event.data)[2:]],
             event.rest,
             *where,
         )

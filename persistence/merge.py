@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct
 from contracts.event import Event
 from contracts.event_type import TIME, EventType
 from contracts.fields import kinds_of
-from persistence.states import STATE_BY_NAME, Column, Rule, State
+from persistence.states import STATE_BY_NAME, Rule, State
 
 Key = tuple[str, str]
 
@@ -35,7 +35,8 @@ class Effect(NamedTuple):
     replaces: bool
     fills: tuple[str, ...]
     implied_lasts: tuple[tuple[str, Any], ...]
-    timed: tuple[Column, ...]  # min and max columns that take this event's time
+    earliest: tuple[str, ...]  # min columns that take this event's time
+    latest: tuple[str, ...]  # max columns that take it
     counted: tuple[str, ...]
 
 
@@ -57,7 +58,8 @@ def _effect(kind: EventType, state: State) -> Effect:
         replaces=kind.replaces,
         fills=kind.fills if is_subject else (),
         implied_lasts=tuple((n, v) for n, v in implied.items() if state.by_name[n].rule is Rule.last),
-        timed=tuple(c for c in state.columns if c.every or (c.name in implied and c.rule is not Rule.last)),
+        earliest=tuple(c.name for c in state.columns if c.rule is Rule.min and (c.every or c.name in implied)),
+        latest=tuple(c.name for c in state.columns if c.rule is Rule.max and (c.every or c.name in implied)),
         counted=tuple(c.name for c in state.columns if c.rule is Rule.count and (not c.of or kind.noun_verb in c.of)),
     )
 
@@ -79,9 +81,13 @@ def fold(events: Iterable[Event]) -> dict[State, dict[Key, Change]]:
 
 def apply(change: Change, event: Event, effect: Effect) -> None:
     """Merge what one event says into a change, in place."""
-    others = change.others
-    for column in effect.timed:
-        _put_other(others, column.name, column.rule, event.time)
+    others, time = change.others, event.time
+    for name in effect.earliest:
+        if time < others.setdefault(name, time):
+            others[name] = time
+    for name in effect.latest:
+        if time > others.setdefault(name, time):
+            others[name] = time
     for name in effect.counted:
         others[name] = others.get(name, 0) + 1
     if effect.fills:

@@ -30,6 +30,11 @@ class Judgement(NamedTuple):
     message: str
     place: str  # SQLSTATE and constraint or column: equal places are equal faults
 
+    @property
+    def kind(self) -> str:
+        """The label of a retry: the SQLSTATE class, else `connection` or `pool`."""
+        return self.sqlstate[:2] if self.sqlstate else self.place
+
 
 # SQLSTATE classes and codes: PostgreSQL, appendix A. A longer prefix wins over a shorter one.
 VERDICTS: dict[str, Verdict] = {

@@ -10,12 +10,12 @@ import msgspec
 from msgspec import Raw
 
 from contracts.decode import decode
+from contracts.envelope import STRUCTURED
 from contracts.event_type import Family
 from contracts.refusal import Refusal
 from contracts.registry import EVENT_TYPES, topic_of
 from contracts.window import TimeWindow
 
-CONTENT_TYPE = ("content-type", b"application/cloudevents+json; charset=UTF-8")
 _members = msgspec.json.Decoder(dict[str, Raw])
 HEADER_ATTRIBUTES = ("specversion", "id", "source", "type", "time", "subject", "tenantid")
 
@@ -75,7 +75,7 @@ def record_of(line: bytes, defaults: Defaults, window: TimeWindow, *, check: boo
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         if check:
             raise ValueError(_fault(error)) from None
-        return Outgoing(topic_of(Family.extraction, defaults.topic_prefix), None, line, [CONTENT_TYPE])
+        return Outgoing(topic_of(Family.extraction, defaults.topic_prefix), None, line, [STRUCTURED])
     value = line
     if "specversion" not in members:
         members = _complete(members, defaults)
@@ -84,7 +84,7 @@ def record_of(line: bytes, defaults: Defaults, window: TimeWindow, *, check: boo
     kind = EVENT_TYPES.get(text["type"] or "")
     family = kind.family if kind else _family_of(text["type"] or "")
     key = f"{text['tenantid'] or ''}/{text['subject'] or ''}".encode()
-    headers = [CONTENT_TYPE, *((f"ce_{name}", said.encode()) for name, said in text.items() if said is not None)]
+    headers = [STRUCTURED, *((f"ce_{name}", said.encode()) for name, said in text.items() if said is not None)]
     if check:
         decode(value, key, headers, int(defaults.now().timestamp() * 1000), window)
     return Outgoing(topic_of(family, defaults.topic_prefix), key, value, headers)

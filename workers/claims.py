@@ -35,7 +35,7 @@ class Claims:
         except Exception as error:
             judgement = judge(error)
             if judgement.verdict is Verdict.retry:
-                raise RetryLater(judgement.message, (judgement.sqlstate or judgement.place)[:2]) from error
+                raise RetryLater(judgement.message, judgement.kind) from error
             raise Stop(f"the index of dead letters cannot be read: {judgement.message}") from error
         return {place: Redriven(str(c[0]), c[1]) for place, c in claimed.items() if c[0] in known}
 

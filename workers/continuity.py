@@ -6,10 +6,10 @@ read again, apart from the group: if it holds a record that a read-committed rea
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from persistence.offsets import Spans, difference, spans_of
 from workers.decoding import Record
@@ -19,16 +19,6 @@ from workers.metrics import Metrics
 PROBE_SECONDS = 15
 
 log = structlog.get_logger("siltstone.continuity")
-
-
-class Group(Protocol):
-    """What is asked of the group's own consumer."""
-
-    async def committed(self, partition: TopicPartition) -> int | None: ...
-
-    async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]: ...
-
-    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]: ...
 
 
 def by_partition(records: Sequence[Record]) -> dict[TopicPartition, list[Record]]:
@@ -64,8 +54,9 @@ class Gaps:
             try:
                 beginning = (await self._reader.beginning_offsets([partition]))[partition]
                 visible = await self._first_visible(partition, max(expected, beginning))
-            except (OSError, TimeoutError) as error:
-                raise RetryLater(f"cannot read before {_name(partition, first)}: {error}", "kafka") from error
+            except (KafkaError, OSError, TimeoutError) as error:
+                what = f"cannot read before {_name(partition, first)}: {type(error).__name__}"
+                raise RetryLater(what, "kafka") from error
         if visible < first:
             raise Stop(
                 f"{_name(partition, visible)} was never handed over, though the batch at {first} was: committing would "

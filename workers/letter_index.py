@@ -75,7 +75,7 @@ class LetterIndex:
         except Exception as error:
             judgement = judge(error)
             if judgement.verdict is Verdict.retry:
-                raise RetryLater(judgement.message, (judgement.sqlstate or judgement.message)[:2]) from error
+                raise RetryLater(judgement.message, judgement.kind) from error
             raise Stop(f"dead letters cannot be indexed: {judgement.message}") from error
 
 

@@ -94,9 +94,9 @@ class Pipeline:
         invisible: dict[TopicPartition, Spans] = {}
         for partition, of_partition in by_partition(records).items():
             expected = self.assignment.next_offset.get(partition)
-            if expected is None:
-                expected = await self._starts.of(partition, self.consumer())
             first = of_partition[0].offset
+            if expected is None or first < expected:  # it goes back when the topic is made anew while we read it
+                expected = await self._starts.of(partition, self.consumer())
             spans = await self._gaps.before(partition, expected, first) if expected < first else []
             spans = [*spans, *unread(first, of_partition)]
             if spans:

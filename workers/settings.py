@@ -94,7 +94,10 @@ class Settings(BaseSettings):
     @field_validator("oldest_time")
     @classmethod
     def _with_offset(cls, value: datetime) -> datetime:
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
+        value = value if value.tzinfo else value.replace(tzinfo=UTC)
+        if value.timestamp() < 0:
+            raise ValueError("expected a time from 1970 on: a row's key counts milliseconds from there")
+        return value
 
     @field_validator("database_url", "migration_database_url")
     @classmethod

@@ -48,5 +48,5 @@ class Starts:
         except Exception as error:
             judgement = judge(error)
             if judgement.verdict is Verdict.retry:
-                raise RetryLater(judgement.message, (judgement.sqlstate or judgement.place)[:2]) from error
+                raise RetryLater(judgement.message, judgement.kind) from error
             raise Stop(f"the ledger cannot be read: {judgement.message}; is the database migrated?") from error

@@ -200,7 +200,7 @@ def next_step(judgement: Judgement, error: Exception) -> Exception:
     """The exception that says what happens next."""
     match judgement.verdict:
         case Verdict.retry | Verdict.maintain:
-            return RetryLater(judgement.message, judgement.sqlstate[:2] if judgement.sqlstate else judgement.place)
+            return RetryLater(judgement.message, judgement.kind)
         case Verdict.refuse | Verdict.defect:
             return BadRow(judgement)
         case Verdict.stop:

@@ -24,6 +24,7 @@ from localstack import ports
 from localstack.parts import kafka_of, postgres_of
 from localstack.stack import Addresses, StackError, down, start_postgres, status, stop_postgres, up
 
+ROOT = Path(__file__).parents[2]  # modules are imported from there until the package is installed
 PROGRAM = [sys.executable, "-c", "from workers.cli.main import main; main()", "stack"]
 PARTITIONS = 12
 WRITERS = 8
@@ -45,7 +46,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def siltstone(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run([*PROGRAM, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def pids(folder: Path) -> tuple[int | None, int | None]:
@@ -85,9 +86,7 @@ async def commit_and_kill(bootstrap: str, topic: str, broker: int) -> None:
     await admin.start()
     await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
     await admin.close()
-    writers = [
-        AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=f"writer-{n}") for n in range(WRITERS)
-    ]
+    writers = [AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=f"writer-{n}") for n in range(WRITERS)]
     await asyncio.gather(*(writer.start() for writer in writers))
     for writer in writers:
         await writer.begin_transaction()
@@ -247,7 +246,7 @@ async def test_down_and_up_keep_addresses_and_data(stack: Path) -> None:
 def kill_when(reached: Callable[[], bool], folder: Path, what: str) -> None:
     """SIGKILL an `up` as soon as it has come so far."""
     setup = subprocess.Popen(
-        [*PROGRAM, "up", "--folder", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*PROGRAM, "up", "--folder", str(folder)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     wait_for(lambda: reached() or setup.poll() is not None, what)
     setup.kill()

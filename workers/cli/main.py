@@ -4,6 +4,7 @@ import typer
 
 from workers.cli import db, imports, stack, tenants, topics
 from workers.cli.publish import publish
+from workers.cli.schemas import schemas
 from workers.cli.terminal import run
 from workers.cli.worker import worker
 
@@ -20,6 +21,7 @@ app.add_typer(tenants.app, name="tenants", help="Whose events are stored.")
 app.command()(worker)
 app.command()(publish)
 app.add_typer(imports.app, name="import", help="What other tools recorded.")
+app.command()(schemas)
 
 
 def main() -> None:

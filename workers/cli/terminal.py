@@ -2,6 +2,7 @@
 
 import enum
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -105,11 +106,7 @@ def run(app: typer.Typer) -> NoReturn:
         say("stopped by Ctrl-C")
         sys.exit(Exit.UNEXPECTED)
     except Exception as error:
-        say(
-            f"unexpected {type(error).__name__}: {error}\nthis is a defect; run again with SILTSTONE_TRACEBACK=1 to see where"
-        )
-        import os  # noqa: PLC0415
-
+        say(f"unexpected {type(error).__name__}: {error}\nthis is a defect; SILTSTONE_TRACEBACK=1 shows where it is")
         if os.environ.get("SILTSTONE_TRACEBACK"):
             raise
         sys.exit(Exit.UNEXPECTED)

@@ -1,0 +1,185 @@
+"""`make bench-quick`: one worker process against the limit, side by side in one run, medians of several rounds."""
+
+import argparse
+import asyncio
+import contextlib
+import csv
+import os
+import platform
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+from sqlalchemy.engine import make_url
+
+from bench.events import encoded, extractions, tenants
+from bench.limit import limit, rows_of
+from localstack import stack
+from persistence import migrate
+from producers.event_lines import Defaults, outgoing
+from workers import publisher, topics
+from workers.settings import Settings, load
+
+POSTGRES_SETTINGS = {"shared_buffers": "1GB", "max_wal_size": "8GB"}
+RESULTS = Path(__file__).parent / "results.csv"
+POLL_SECONDS = 0.02
+
+
+@contextlib.asynccontextmanager
+async def fresh_database(url: str, template: str) -> AsyncIterator[str]:
+    """A copy of the migrated database, checkpointed; dropped afterwards."""
+    admin = await asyncpg.connect(migrate.driver_dsn(url))
+    name = f"bench_{uuid.uuid4().hex[:8]}"
+    try:
+        await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        await admin.execute("CHECKPOINT")
+        yield make_url(url).set(database=name).render_as_string(hide_password=False)
+    finally:
+        await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await admin.close()
+
+
+async def drain(url: str, environment: dict[str, str], count: int) -> tuple[float, float]:
+    """Rows a second from the first visible row to the last, and the worker's peak resident memory in MB."""
+    connection = await asyncpg.connect(migrate.driver_dsn(url))
+    log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
+    worker = subprocess.Popen(
+        [str(Path(sys.executable).parent / "siltstone"), "worker", "--family", "extraction"],
+        env=os.environ | environment | {"DATABASE_URL": url, "KAFKA_GROUP_ID": uuid.uuid4().hex, "SILTSTONE_HTTP_PORT": "0"},
+        stderr=log,
+        stdout=log,
+    )
+    try:
+        began, seen_first, seen = 0.0, 0, 0
+        deadline = time.monotonic() + 300
+        while seen < count:
+            await asyncio.sleep(POLL_SECONDS)
+            seen = await connection.fetchval(
+                "SELECT coalesce(sum(upper(r) - lower(r)), 0)::int FROM ingest_batch, unnest(stored) AS r"
+            )
+            if seen and not began:
+                began, seen_first = time.perf_counter(), seen
+            if worker.poll() is not None or time.monotonic() > deadline:
+                log.seek(0)
+                raise SystemExit(f"the worker ended, or took too long:\n{log.read().decode()}")
+        rate = (count - seen_first) / (time.perf_counter() - began)
+        stored = await connection.fetchval("SELECT count(*) FROM extraction_event")
+        counted = await connection.fetchval("SELECT sum(extractions) FROM session")
+        if not stored == counted == count:
+            raise SystemExit(f"published {count}, but {stored} rows and {counted} counted")
+        return rate, _peak_mb(worker.pid)
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(60)
+        await connection.close()
+
+
+def _peak_mb(pid: int) -> float:
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(found.group(1)) / 1024 if found else float("nan")
+
+
+async def prepare(settings: Settings, count: int) -> list[bytes]:
+    """Migrate, make topics and tenants, publish the events; their values."""
+    await migrate.upgrade(settings.owner_url)
+    connection = await asyncpg.connect(migrate.driver_dsn(settings.owner_url))
+    await connection.execute(
+        "INSERT INTO tenant (tenant_id, name) SELECT t, t FROM unnest($1::text[]) AS t ON CONFLICT DO NOTHING", tenants()
+    )
+    await connection.close()
+    await topics.apply(settings)
+    values = [encoded(event) for event in extractions(count)]
+    defaults = Defaults(topic_prefix=settings.topic_prefix)
+    window_less = outgoing(values, defaults, _window(settings), check=False)
+    began = time.perf_counter()
+    report = await publisher.publish(settings, window_less)
+    print(f"published {report.acknowledged.total()} in {time.perf_counter() - began:.1f} s, "
+          f"{sum(map(len, values)) / count:.0f} bytes each", flush=True)
+    return values
+
+
+def _window(settings: Settings):  # noqa: ANN202
+    from contracts.window import TimeWindow  # noqa: PLC0415
+
+    return TimeWindow(settings.oldest_time)
+
+
+async def measure(count: int, rounds: int, folder: Path) -> None:
+    """Bring up a stack of its own, measure in turn, print and record."""
+    addresses = stack.up(folder, say=lambda text: print(text, flush=True), postgres_settings=POSTGRES_SETTINGS)
+    prefix = f"bench{uuid.uuid4().hex[:8]}."
+    environment = addresses.environment() | {"SILTSTONE_TOPIC_PREFIX": prefix}
+    settings = load(environment)
+    values = await prepare(settings, count)
+    rows = rows_of(values)
+    template = make_url(addresses.database_url).database or ""
+    limits, drains, memory = [], [], []
+    for number in range(rounds):
+        async with fresh_database(addresses.database_url, template) as url:
+            limits.append(await limit(url, rows))
+        async with fresh_database(addresses.database_url, template) as url:
+            rate, peak = await drain(url, environment, count)
+        drains.append(rate)
+        memory.append(peak)
+        print(f"round {number + 1}: limit {limits[-1]:,.0f} rows/s, one worker {rate:,.0f} rows/s, {peak:.0f} MB", flush=True)
+    show(count, limits, drains, memory)
+
+
+def show(count: int, limits: Sequence[float], drains: Sequence[float], memory: Sequence[float]) -> None:
+    """The medians and their ratio, printed and appended to results.csv."""
+    ratios = [d / lim for d, lim in zip(drains, limits, strict=True)]
+    print(f"\n{'':24}{'median':>12}{'min':>12}{'max':>12}")
+    for name, figures in (("limit, rows/s", limits), ("one worker, rows/s", drains), ("peak memory, MB", memory)):
+        print(f"{name:24}{statistics.median(figures):>12,.0f}{min(figures):>12,.0f}{max(figures):>12,.0f}")
+    print(f"{'ratio':24}{statistics.median(ratios):>12.2f}{min(ratios):>12.2f}{max(ratios):>12.2f}")
+    new = not RESULTS.exists()
+    with RESULTS.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(
+                ["at", "bench", "events", "rounds", "limit_rows_s", "worker_rows_s", "ratio", "peak_mb", "cores", "python"]
+            )
+        writer.writerow(
+            [
+                datetime.now(UTC).isoformat(timespec="seconds"),
+                "quick",
+                count,
+                len(limits),
+                round(statistics.median(limits)),
+                round(statistics.median(drains)),
+                round(statistics.median(ratios), 3),
+                round(max(memory)),
+                os.cpu_count(),
+                platform.python_version(),
+            ]
+        )
+
+
+def main() -> None:
+    """Parse the options and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--keep", type=Path, help="a folder for the stack, kept running; else a temporary one")
+    options = parser.parse_args()
+    if options.keep:
+        asyncio.run(measure(options.events, options.rounds, options.keep))
+        return
+    with tempfile.TemporaryDirectory(prefix="siltstone-bench-") as folder:
+        try:
+            asyncio.run(measure(options.events, options.rounds, Path(folder) / "stack"))
+        finally:
+            stack.down(Path(folder) / "stack", delete=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,320 @@
+"""`siltstone verify`: every offset against Kafka, the ledger and the rows (G6). Correct while workers run.
+
+The order makes it so: Kafka's offsets are read first and the database after them, so that what was committed is
+durable in what is read; and everything that is durable is in one snapshot together with its ledger row.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from contracts import letter as form
+from contracts.event_type import Family
+from contracts.registry import dlq_topic_of
+from persistence.accounting import Bounds, Kind, Member, Segment, snapshot, suspicions
+from persistence.database import Database
+from persistence.offsets import Spans, difference, spans_of, union, within
+from workers import kafka
+from workers.settings import Settings
+
+ANSWER_SECONDS = 30
+NEAR = 1_000  # offsets; two gaps nearer than this are read in one go, a seek costs about as much
+PENDING_SPANS = 50_000  # gaps held before they are read: bounds the memory
+
+
+class KafkaAway(Exception):
+    """Kafka does not answer; the message says to what."""
+
+
+class TopicMissing(Exception):
+    """A topic of ours is not there, so nothing can be said of its offsets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancy:
+    """The offsets [first, after) of a partition, and what is wrong with them."""
+
+    topic: str
+    partition: int
+    first: int
+    after: int
+    kind: Kind
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counts of offsets of a topic. Each is counted once: as stored, else duplicate, else refused, else invisible."""
+
+    topic: str
+    partitions: set[int] = field(default_factory=set)
+    checked: int = 0
+    stored: int = 0
+    duplicate: int = 0
+    refused: int = 0
+    invisible: int = 0
+    lost: int = 0
+    discrepancies: int = 0
+
+    def count(self, segment: Segment) -> None:
+        """Add a segment."""
+        size, members = segment.after - segment.first, segment.members
+        self.partitions.add(segment.partition)
+        if members & ~(Member.LETTER | Member.RETIRED):
+            self.checked += size
+        if members & (Member.STORED | Member.OTHER_STORED):
+            self.stored += size
+        elif members & Member.DUPLICATE:
+            self.duplicate += size
+        elif members & Member.REFUSED:
+            self.refused += size
+        elif members & Member.INVISIBLE:
+            self.invisible += size
+
+
+class Watch(Protocol):
+    """Who is told how far it is."""
+
+    def begin(self, what: str, total: int) -> None: ...
+
+    def advance(self, by: int) -> None: ...
+
+
+class Report:
+    """Discrepancies, joined where they touch and passed on as soon as they are whole; and the totals."""
+
+    def __init__(self, found: Callable[[Discrepancy], None]) -> None:
+        self._found = found
+        self._open: dict[Kind, Discrepancy] = {}
+        self.totals: dict[str, Totals] = {}
+
+    def of(self, topic: str) -> Totals:
+        """The totals of a topic."""
+        return self.totals.setdefault(topic, Totals(topic))
+
+    def add(self, topic: str, partition: int, first: int, after: int, kind: Kind) -> None:
+        """Note a discrepancy; those of one kind and partition come in the order of their offsets."""
+        totals = self.of(topic)
+        if kind is Kind.lost:
+            totals.lost += after - first
+        else:
+            totals.discrepancies += after - first
+        if (before := self._open.get(kind)) is not None:
+            if (before.topic, before.partition, before.after) == (topic, partition, first):
+                first = before.first
+            else:
+                self._found(before)
+        self._open[kind] = Discrepancy(topic, partition, first, after, kind)
+
+    def close_partition(self) -> None:
+        """Pass on what is open."""
+        for discrepancy in sorted(self._open.values(), key=lambda d: (d.first, d.kind)):
+            self._found(discrepancy)
+        self._open.clear()
+
+
+async def verify(
+    settings: Settings,
+    database: Database,
+    families: Sequence[Family] | None,
+    found: Callable[[Discrepancy], None],
+    watch: Watch,
+) -> list[Totals]:
+    """Check every offset; `found` is called with each discrepancy, partition by partition. The totals, by topic.
+
+    With `families` only their topics are looked at, else also every other topic that the tables name. Raises
+    KafkaAway, TopicMissing, or what the driver raises. Memory does not grow with the offsets.
+    """
+    report = Report(found)
+    reader = kafka.reader(settings)
+    with _answers(settings):
+        await reader.start()
+    try:
+        bounds = await _bounds(settings, reader, families or list(Family))
+        kept = Kept(settings, reader, bounds, report)
+        async with snapshot(database, [b.topic for b in bounds] if families else None) as moment:
+            pages = await moment.pages()
+            watch.begin("reading the logs, in pages", sum(pages.values()))
+            await moment.scan(pages, watch.advance)
+            watch.begin("comparing partitions", len(bounds))
+            at: tuple[str, int] | None = None
+            async for segment in moment.segments(bounds):
+                if at != (segment.topic, segment.partition):
+                    if at is not None:
+                        await kept.close_partition(*at)
+                        watch.advance(1)
+                    at = segment.topic, segment.partition
+                report.of(segment.topic).count(segment)
+                await kept.judge(segment)
+            if at is not None:
+                await kept.close_partition(*at)
+        await kept.check_ends()
+    finally:
+        await reader.stop()
+    for b in bounds:
+        report.of(b.topic).partitions.add(b.partition)
+    return [report.totals[topic] for topic in sorted(report.totals)]
+
+
+class Kept:
+    """What only Kafka can say: whether a gap holds a record, whether a letter is in its topic, where a topic ends."""
+
+    def __init__(self, settings: Settings, reader: AIOKafkaConsumer, bounds: Sequence[Bounds], report: Report) -> None:
+        self._settings = settings
+        self._reader = reader
+        self._bounds = bounds
+        self._report = report
+        self._gaps: Spans = []
+        self._letters: Spans = []
+        self._tops = {(b.topic, b.partition): b.committed for b in bounds}
+
+    async def judge(self, segment: Segment) -> None:
+        """Report what is wrong with a segment, or hold it until Kafka was asked."""
+        topic, partition, first, after, members = segment
+        if members & (Member.STORED | Member.DUPLICATE | Member.REFUSED):
+            self._tops[topic, partition] = max(self._tops.get((topic, partition), 0), after)
+        for kind in suspicions(members):
+            if kind is Kind.unaccounted:
+                self._gaps.append((first, after))
+            elif kind is Kind.missing_letter:
+                self._letters = union(self._letters[-1:], [(first, after)]) if not self._letters else self._letters
+                _append(self._letters, first, after)
+            else:
+                self._report.add(topic, partition, first, after, kind)
+        if len(self._gaps) >= PENDING_SPANS:
+            await self._read_gaps(TopicPartition(topic, partition))
+
+    async def close_partition(self, topic: str, partition: int) -> None:
+        """Ask what is left to ask of a partition, and pass its discrepancies on."""
+        place = TopicPartition(topic, partition)
+        await self._read_gaps(place)
+        if self._letters:
+            letters, self._letters = self._letters, []
+            for first, after in await self._without_letter(place, letters):
+                self._report.add(topic, partition, first, after, Kind.missing_letter)
+        self._report.close_partition()
+
+    async def _read_gaps(self, place: TopicPartition) -> None:
+        gaps, self._gaps = self._gaps, []
+        if not gaps:
+            return
+        with _answers(self._settings):
+            end = await self._end(place)
+            self._reader.assign([place])
+            for run in _runs(within(gaps, 0, end)):
+                async for records in self._records(place, run[0][0], run[-1][1]):
+                    for first, after in _both(spans_of(r.offset for r in records), run):
+                        self._report.add(*place, first, after, Kind.unaccounted)
+
+    async def _without_letter(self, place: TopicPartition, offsets: Spans) -> Spans:
+        """The offsets whose letter is not in the dead-letter topic; where a letter lies follows from its record."""
+        topic = dlq_topic_of(place.topic)
+        with _answers(self._settings):
+            partitions = await _partitions(self._reader, topic)
+            if not partitions:
+                return offsets
+            dlq = TopicPartition(topic, place.partition % len(partitions))
+            start = (await self._reader.beginning_offsets([dlq]))[dlq]
+            self._reader.assign([dlq])
+            async for records in self._records(dlq, start, await self._end(dlq)):
+                offsets = difference(offsets, spans_of(o for r in records for o in _letters_of(r, place)))
+                if not offsets:
+                    break
+        return offsets
+
+    async def _records(self, place: TopicPartition, first: int, after: int) -> Any:
+        """What a read-committed reader sees in [first, after), in lists, in order."""
+        self._reader.seek(place, first)
+        at, loop = first, asyncio.get_running_loop()
+        deadline = loop.time() + ANSWER_SECONDS
+        while at < after:
+            polled = await self._reader.getmany(place, timeout_ms=500)
+            if records := [r for r in polled.get(place, ()) if first <= r.offset < after]:
+                yield records
+            reached = await self._reader.position(place)
+            if reached != at:
+                at, deadline = reached, loop.time() + ANSWER_SECONDS
+            elif loop.time() > deadline:
+                raise TimeoutError(f"{place.topic}[{place.partition}] gives nothing at {at}")
+
+    async def check_ends(self) -> None:
+        """Report partitions that end below what was committed or settled: made anew, or an offset set beyond."""
+        for b in self._bounds:
+            with _answers(self._settings):
+                end = await self._end(TopicPartition(b.topic, b.partition))
+            if end < (top := self._tops[b.topic, b.partition]):
+                self._report.add(b.topic, b.partition, end, top, Kind.beyond_end)
+        self._report.close_partition()
+
+    async def _end(self, place: TopicPartition) -> int:
+        end: int = (await self._reader.end_offsets([place]))[place]
+        return end
+
+
+async def _bounds(settings: Settings, reader: AIOKafkaConsumer, families: Sequence[Family]) -> list[Bounds]:
+    """What Kafka has of our topics, and what their groups committed, read without joining a group."""
+    found = []
+    for family in families:
+        topic, group = kafka.topics(settings)[family], kafka.group_of(settings, family)
+        with _answers(settings):
+            places = [TopicPartition(topic, p) for p in sorted(await _partitions(reader, topic))]
+            if not places:
+                raise TopicMissing(f"there is no topic {topic}; `siltstone topics apply` creates it")
+            member = AIOKafkaConsumer(**kafka.connection(settings), group_id=group, enable_auto_commit=False)
+            try:
+                await member.start()
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    committed = {place: await member.committed(place) for place in places}
+            finally:
+                await member.stop()
+            starts = await reader.beginning_offsets(places)
+        found += [Bounds(topic, p.partition, group, starts[p], committed[p] or 0) for p in places]
+    return found
+
+
+async def _partitions(reader: AIOKafkaConsumer, topic: str) -> set[int]:
+    await reader.topics()
+    return set(reader.partitions_for_topic(topic) or ())
+
+
+def _letters_of(record: Any, place: TopicPartition) -> list[int]:
+    """The offset of `place` that a record of a dead-letter topic is the letter of."""
+    ours = {name: value for name, value in record.headers if name in (form.TOPIC, form.PARTITION, form.OFFSET)}
+    if ours.get(form.TOPIC) != place.topic.encode() or ours.get(form.PARTITION) != str(place.partition).encode():
+        return []
+    offset = ours.get(form.OFFSET) or b""
+    return [int(offset)] if offset.isdigit() else []
+
+
+def _append(spans: Spans, first: int, after: int) -> None:
+    if spans and spans[-1][1] == first:
+        spans[-1] = spans[-1][0], after
+    else:
+        spans.append((first, after))
+
+
+def _runs(gaps: Spans) -> Iterator[Spans]:
+    """Gaps in runs that are read in one go."""
+    begin = 0
+    for i in range(1, len(gaps) + 1):
+        if i == len(gaps) or gaps[i][0] - gaps[i - 1][1] > NEAR:
+            yield gaps[begin:i]
+            begin = i
+
+
+def _both(left: Spans, right: Spans) -> Spans:
+    """The offsets in both."""
+    return difference(left, difference(left, right))
+
+
+@contextmanager
+def _answers(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except (KafkaError, OSError, TimeoutError) as error:
+        said = type(error).__name__
+        raise KafkaAway(f"Kafka at {settings.kafka_bootstrap_servers} does not answer ({said})") from error
