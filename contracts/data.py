@@ -1,6 +1,7 @@
 """The `data` of an event: raw JSON to its typed struct, with every limit that the tables have."""
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 
@@ -64,8 +65,8 @@ def _is_out_of_range(said: str, raw: Raw) -> bool:
 
 
 def _check_fields(declared: type[Data], data: Data, raw: Raw, path: str) -> None:
-    """What a decoder does not check: JSON objects that must be objects, decimal text."""
-    raws, numbers = checks_of(declared)
+    """What a decoder does not check: JSON objects that must be objects, instants, decimal text."""
+    raws, numbers, instants = checks_of(declared)
     for name, is_object, is_required in raws:
         value = getattr(data, name)
         if value is UNSET:
@@ -78,9 +79,21 @@ def _check_fields(declared: type[Data], data: Data, raw: Raw, path: str) -> None
                 )
         elif is_object and text[:1] != b"{":
             raise Refusal(Reason.schema_invalid, Stage.schema, f"Expected `object` - at `{path}.{name}`")
+    for name in instants:
+        if isinstance(getattr(data, name), datetime):
+            _check_instant(getattr(data, name), f"{path}.{name}")
     for name in numbers:
         if isinstance(getattr(data, name), Decimal):
             _check_decimal(getattr(data, name), bytes(_members.decode(raw)[name]), f"{path}.{name}")
+
+
+def _check_instant(time: datetime, path: str) -> None:
+    """The first and last hours of Python's calendar may have no UTC in it, and so no way into the driver."""
+    try:
+        time.astimezone(UTC)
+    except OverflowError:
+        message = f"Expected a time from year 1 to 9999 in UTC - at `{path}`"
+        raise Refusal(Reason.schema_invalid, Stage.schema, message) from None
 
 
 def _check_decimal(number: Decimal, text: bytes, path: str) -> None:
@@ -93,9 +106,10 @@ def _check_decimal(number: Decimal, text: bytes, path: str) -> None:
 
 
 @cache
-def checks_of(declared: type[Data]) -> tuple[tuple[tuple[str, bool, bool], ...], tuple[str, ...]]:
-    """The fields that stay raw JSON, as (name, must be an object, is required), and those that are decimal numbers."""
+def checks_of(declared: type[Data]) -> tuple[tuple[tuple[str, bool, bool], ...], tuple[str, ...], tuple[str, ...]]:
+    """The raw JSON fields, as (name, must be an object, is required); the decimal numbers; the instants."""
     required = required_of(declared)
     kinds = kinds_of(declared).items()
     raws = tuple((name, kind == "object", name in required) for name, kind in kinds if kind in ("json", "object"))
-    return raws, tuple(name for name, kind in kinds if kind == "numeric")
+    numbers = tuple(name for name, kind in kinds if kind == "numeric")
+    return raws, numbers, tuple(name for name, kind in kinds if kind == "timestamptz")

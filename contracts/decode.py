@@ -117,10 +117,11 @@ def _time(text: str) -> datetime:
     if text[_SEVENTH_DIGIT : _SEVENTH_DIGIT + 1].isdigit():
         text = _EXCESS_DIGITS.sub(r"\1", text, count=1)
     try:
-        return _time_decoder.decode(f'"{text}"')
+        time: datetime = _time_decoder.decode(f'"{text}"' if "\\" not in text else "")
     except msgspec.MsgspecError:
         message = f"the attribute time is no RFC 3339 time with an offset, such as {TIME_EXAMPLE}"
         raise Refusal(Reason.bad_time, Stage.envelope, message) from None
+    return time
 
 
 def _check_key(key: bytes | None, tenant_id: str) -> None:

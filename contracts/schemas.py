@@ -124,6 +124,6 @@ def _or_null(schema: Schema) -> Schema:
 
 
 def _any_case(media_type: str) -> str:
-    """A pattern for a media type and its parameters, in any case; patterns of JSON Schema have no flags."""
+    """A pattern for a media type with its parameters, in any case, or none; patterns of JSON Schema have no flags."""
     letters = "".join(f"[{c.upper()}{c}]" if c.isalpha() else re.escape(c) for c in media_type)
-    return f"^\\s*{letters}\\s*(;.*)?$"
+    return f"^(\\s*{letters}\\s*(;.*)?)?$"

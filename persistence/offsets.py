@@ -12,10 +12,13 @@ Spans = list[tuple[int, int]]
 
 def spans_of(offsets: Iterable[int]) -> Spans:
     """The fewest spans that hold exactly these offsets."""
+    ordered = sorted(set(offsets))
+    if ordered and ordered[-1] - ordered[0] + 1 == len(ordered):
+        return [(ordered[0], ordered[-1] + 1)]
     spans: Spans = []
-    for offset in sorted(offsets):
-        if spans and offset <= spans[-1][1]:
-            spans[-1] = (spans[-1][0], max(spans[-1][1], offset + 1))
+    for offset in ordered:
+        if spans and offset == spans[-1][1]:
+            spans[-1] = (spans[-1][0], offset + 1)
         else:
             spans.append((offset, offset + 1))
     return spans

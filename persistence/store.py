@@ -29,11 +29,13 @@ async def store(connection: asyncpg.Connection, unit: Unit) -> Stored:
     first_of: dict[bytes, Arrived] = {}
     for arrived in unit.arrived:
         first_of.setdefault(arrived.event.uid, arrived)
+    of_log: dict[str, list[Arrived]] = {}
+    for arrived in first_of.values():
+        of_log.setdefault(arrived.event.type.log, []).append(arrived)
     known: set[bytes] = set()
     for log in LOGS:
-        of_log = [a for a in first_of.values() if a.event.type.log == log.name]
-        if of_log:
-            known |= await insert_log(connection, log, of_log)
+        if log.name in of_log:
+            known |= await insert_log(connection, log, of_log[log.name])
     new = [arrived for uid, arrived in first_of.items() if uid not in known] if known else list(first_of.values())
     changes = fold(arrived.event for arrived in new)
     for state in STATES:
@@ -90,13 +92,17 @@ async def prepare(connection: asyncpg.Connection, info: dict[Any, Any], logs: It
 
 
 def _fill_ledgers(ledgers: dict[tuple[str, int], Ledger], arrived: Sequence[Arrived], new: Sequence[Arrived]) -> None:
-    made_rows = {(a.topic, a.partition, a.offset) for a in new}
     for ledger in ledgers.values():
         ledger.stored.clear()
         ledger.duplicate.clear()
+    for a in new:
+        ledgers[a.topic, a.partition].stored.append(a.offset)
+    if len(new) == len(arrived):
+        return
+    made_rows = {(a.topic, a.partition, a.offset) for a in new}
     for a in arrived:
-        ledger = ledgers[a.topic, a.partition]
-        (ledger.stored if (a.topic, a.partition, a.offset) in made_rows else ledger.duplicate).append(a.offset)
+        if (a.topic, a.partition, a.offset) not in made_rows:
+            ledgers[a.topic, a.partition].duplicate.append(a.offset)
 
 
 async def insert_ledgers(connection: asyncpg.Connection, ledgers: Iterable[Ledger], group: str, worker: str) -> None:

@@ -62,11 +62,12 @@ def judge(error: BaseException) -> Judgement:
     """The verdict on an error raised while storing."""
     cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else error
     match cause:
+        case asyncpg.DataError() | ValueError() if _is_the_clients(cause):
+            # asyncpg could not encode an argument: the same on every try. Its class is one of PostgresError or of
+            # InterfaceError, by version, so it is tested before either.
+            return Judgement(Verdict.refuse, None, Reason.unstorable_text, _place("a value", cause), "DataError")
         case asyncpg.PostgresError():
             return _judge_state(cause)
-        case asyncpg.DataError():
-            # asyncpg could not encode an argument: the same on every try. Tested before InterfaceError, its base.
-            return Judgement(Verdict.refuse, None, Reason.unstorable_text, _place("a value", cause), "DataError")
         case UnicodeEncodeError():
             return Judgement(
                 Verdict.refuse, None, Reason.unstorable_text, _place("a text", cause), "UnicodeEncodeError"
@@ -77,6 +78,13 @@ def judge(error: BaseException) -> Judgement:
             return Judgement(Verdict.retry, None, Reason.unexpected, "no connection came free in the pool", "pool")
         case _:
             return Judgement(Verdict.defect, None, Reason.unexpected, _place("our code", cause), type(cause).__name__)
+
+
+def _is_the_clients(error: BaseException) -> bool:
+    """Whether asyncpg's DataError was raised before anything was sent: the server's has a severity."""
+    if isinstance(error, asyncpg.PostgresError):
+        return getattr(error, "severity", None) is None
+    return isinstance(error, asyncpg.InterfaceError)
 
 
 def _judge_state(error: asyncpg.PostgresError) -> Judgement:

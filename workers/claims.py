@@ -41,9 +41,12 @@ class Claims:
 
 
 def _claims_of(record: Record) -> list[tuple[uuid.UUID, int]]:
-    headers = {name: value for name, value in record.headers if name in (form.ID, form.REDRIVE_COUNT)}
-    if form.ID not in headers:
+    for name, _ in record.headers:
+        if name == form.ID:
+            break
+    else:
         return []
+    headers = dict(record.headers)
     try:
         return [(uuid.UUID((headers[form.ID] or b"").decode()), int((headers.get(form.REDRIVE_COUNT) or b"").decode()))]
     except (UnicodeDecodeError, ValueError):

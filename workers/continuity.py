@@ -6,6 +6,8 @@ read again, apart from the group: if it holds a record that a read-committed rea
 
 import asyncio
 from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -24,8 +26,8 @@ log = structlog.get_logger("siltstone.continuity")
 def by_partition(records: Sequence[Record]) -> dict[TopicPartition, list[Record]]:
     """The records of each partition, in the order they came."""
     parts: dict[TopicPartition, list[Record]] = {}
-    for record in records:
-        parts.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
+    for (topic, partition), run in groupby(records, attrgetter("topic", "partition")):
+        parts.setdefault(TopicPartition(topic, partition), []).extend(run)
     return parts
 
 

@@ -105,7 +105,7 @@ class Pipeline:
 
     def _move_on(self, records: Sequence[Record]) -> dict[TopicPartition, int]:
         """The next offset of each partition, from now on expected first."""
-        offsets = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
+        offsets = {partition: run[-1].offset + 1 for partition, run in by_partition(records).items()}
         self.assignment.next_offset.update(offsets)
         return offsets
 

@@ -18,6 +18,11 @@ class RefusalGuard:
         self._in_a_row = 0
         self._recent: deque[bool] = deque(maxlen=DEFECT_WINDOW)
 
+    def see_stored(self, count: int) -> None:
+        """So many records in a row were stored."""
+        self._place, self._in_a_row = None, 0
+        self._recent.extend([False] * min(count, DEFECT_WINDOW))
+
     def see(self, outcomes: Iterable[tuple[str | None, bool]]) -> None:
         """Outcomes in the order of records: (place of a store refusal or None, whether it was a defect)."""
         for place, is_defect in outcomes:

@@ -69,7 +69,7 @@ def subscribe(
     on with the next batch, and so commit over this one.
     """
 
-    async def handle(records: Any) -> None:  # FastStream models a handler's types with pydantic, which knows no protocol
+    async def handle(records: Any) -> None:  # FastStream models it with pydantic, which knows no protocol
         try:
             await settle(records)
         except GivenUp as error:

@@ -5,12 +5,13 @@ durable in what is read; and everything that is durable is in one snapshot toget
 """
 
 import asyncio
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from contracts import letter as form
@@ -18,13 +19,16 @@ from contracts.event_type import Family
 from contracts.registry import dlq_topic_of
 from persistence.accounting import Bounds, Kind, Member, Segment, snapshot, suspicions
 from persistence.database import Database
-from persistence.offsets import Spans, difference, spans_of, union, within
+from persistence.offsets import Spans, difference, spans_of, within
 from workers import kafka
+from workers.discrepancies import Discrepancy, Report, Totals
 from workers.settings import Settings
 
 ANSWER_SECONDS = 30
 NEAR = 1_000  # offsets; two gaps nearer than this are read in one go, a seek costs about as much
 PENDING_SPANS = 50_000  # gaps held before they are read: bounds the memory
+
+_OWN = int(Member.STORED | Member.DUPLICATE | Member.REFUSED)  # an enum's flags are slow where every segment passes
 
 
 class KafkaAway(Exception):
@@ -35,86 +39,12 @@ class TopicMissing(Exception):
     """A topic of ours is not there, so nothing can be said of its offsets."""
 
 
-@dataclass(frozen=True, slots=True)
-class Discrepancy:
-    """The offsets [first, after) of a partition, and what is wrong with them."""
-
-    topic: str
-    partition: int
-    first: int
-    after: int
-    kind: Kind
-
-
-@dataclass(slots=True)
-class Totals:
-    """Counts of offsets of a topic. Each is counted once: as stored, else duplicate, else refused, else invisible."""
-
-    topic: str
-    partitions: set[int] = field(default_factory=set)
-    checked: int = 0
-    stored: int = 0
-    duplicate: int = 0
-    refused: int = 0
-    invisible: int = 0
-    lost: int = 0
-    discrepancies: int = 0
-
-    def count(self, segment: Segment) -> None:
-        """Add a segment."""
-        size, members = segment.after - segment.first, segment.members
-        self.partitions.add(segment.partition)
-        if members & ~(Member.LETTER | Member.RETIRED):
-            self.checked += size
-        if members & (Member.STORED | Member.OTHER_STORED):
-            self.stored += size
-        elif members & Member.DUPLICATE:
-            self.duplicate += size
-        elif members & Member.REFUSED:
-            self.refused += size
-        elif members & Member.INVISIBLE:
-            self.invisible += size
-
-
 class Watch(Protocol):
     """Who is told how far it is."""
 
     def begin(self, what: str, total: int) -> None: ...
 
     def advance(self, by: int) -> None: ...
-
-
-class Report:
-    """Discrepancies, joined where they touch and passed on as soon as they are whole; and the totals."""
-
-    def __init__(self, found: Callable[[Discrepancy], None]) -> None:
-        self._found = found
-        self._open: dict[Kind, Discrepancy] = {}
-        self.totals: dict[str, Totals] = {}
-
-    def of(self, topic: str) -> Totals:
-        """The totals of a topic."""
-        return self.totals.setdefault(topic, Totals(topic))
-
-    def add(self, topic: str, partition: int, first: int, after: int, kind: Kind) -> None:
-        """Note a discrepancy; those of one kind and partition come in the order of their offsets."""
-        totals = self.of(topic)
-        if kind is Kind.lost:
-            totals.lost += after - first
-        else:
-            totals.discrepancies += after - first
-        if (before := self._open.get(kind)) is not None:
-            if (before.topic, before.partition, before.after) == (topic, partition, first):
-                first = before.first
-            else:
-                self._found(before)
-        self._open[kind] = Discrepancy(topic, partition, first, after, kind)
-
-    def close_partition(self) -> None:
-        """Pass on what is open."""
-        for discrepancy in sorted(self._open.values(), key=lambda d: (d.first, d.kind)):
-            self._found(discrepancy)
-        self._open.clear()
 
 
 async def verify(
@@ -175,49 +105,49 @@ class Kept:
     async def judge(self, segment: Segment) -> None:
         """Report what is wrong with a segment, or hold it until Kafka was asked."""
         topic, partition, first, after, members = segment
-        if members & (Member.STORED | Member.DUPLICATE | Member.REFUSED):
+        if members & _OWN:
             self._tops[topic, partition] = max(self._tops.get((topic, partition), 0), after)
         for kind in suspicions(members):
             if kind is Kind.unaccounted:
                 self._gaps.append((first, after))
             elif kind is Kind.missing_letter:
-                self._letters = union(self._letters[-1:], [(first, after)]) if not self._letters else self._letters
                 _append(self._letters, first, after)
             else:
                 self._report.add(topic, partition, first, after, kind)
-        if len(self._gaps) >= PENDING_SPANS:
-            await self._read_gaps(TopicPartition(topic, partition))
+        if len(self._gaps) >= PENDING_SPANS or len(self._letters) >= PENDING_SPANS:
+            await self._ask(TopicPartition(topic, partition))
 
     async def close_partition(self, topic: str, partition: int) -> None:
         """Ask what is left to ask of a partition, and pass its discrepancies on."""
-        place = TopicPartition(topic, partition)
-        await self._read_gaps(place)
-        if self._letters:
-            letters, self._letters = self._letters, []
-            for first, after in await self._without_letter(place, letters):
-                self._report.add(topic, partition, first, after, Kind.missing_letter)
+        await self._ask(TopicPartition(topic, partition))
         self._report.close_partition()
 
-    async def _read_gaps(self, place: TopicPartition) -> None:
+    async def _ask(self, place: TopicPartition) -> None:
         gaps, self._gaps = self._gaps, []
-        if not gaps:
-            return
+        if gaps:
+            await self._read_gaps(place, gaps)
+        letters, self._letters = self._letters, []
+        if letters:
+            for first, after in await self._without_letter(place, letters):
+                self._report.add(place.topic, place.partition, first, after, Kind.missing_letter)
+
+    async def _read_gaps(self, place: TopicPartition, gaps: Spans) -> None:
         with _answers(self._settings):
             end = await self._end(place)
             self._reader.assign([place])
             for run in _runs(within(gaps, 0, end)):
                 async for records in self._records(place, run[0][0], run[-1][1]):
                     for first, after in _both(spans_of(r.offset for r in records), run):
-                        self._report.add(*place, first, after, Kind.unaccounted)
+                        self._report.add(place.topic, place.partition, first, after, Kind.unaccounted)
 
     async def _without_letter(self, place: TopicPartition, offsets: Spans) -> Spans:
         """The offsets whose letter is not in the dead-letter topic; where a letter lies follows from its record."""
         topic = dlq_topic_of(place.topic)
+        partitions = (await _partitions(self._settings, [topic])).get(topic)
+        if not partitions:
+            return offsets
+        dlq = TopicPartition(topic, place.partition % len(partitions))
         with _answers(self._settings):
-            partitions = await _partitions(self._reader, topic)
-            if not partitions:
-                return offsets
-            dlq = TopicPartition(topic, place.partition % len(partitions))
             start = (await self._reader.beginning_offsets([dlq]))[dlq]
             self._reader.assign([dlq])
             async for records in self._records(dlq, start, await self._end(dlq)):
@@ -258,12 +188,13 @@ class Kept:
 async def _bounds(settings: Settings, reader: AIOKafkaConsumer, families: Sequence[Family]) -> list[Bounds]:
     """What Kafka has of our topics, and what their groups committed, read without joining a group."""
     found = []
+    partitions = await _partitions(settings, [kafka.topics(settings)[f] for f in families])
     for family in families:
         topic, group = kafka.topics(settings)[family], kafka.group_of(settings, family)
+        if topic not in partitions:
+            raise TopicMissing(f"there is no topic {topic}; `siltstone topics apply` creates it")
+        places = [TopicPartition(topic, p) for p in partitions[topic]]
         with _answers(settings):
-            places = [TopicPartition(topic, p) for p in sorted(await _partitions(reader, topic))]
-            if not places:
-                raise TopicMissing(f"there is no topic {topic}; `siltstone topics apply` creates it")
             member = AIOKafkaConsumer(**kafka.connection(settings), group_id=group, enable_auto_commit=False)
             try:
                 await member.start()
@@ -276,9 +207,17 @@ async def _bounds(settings: Settings, reader: AIOKafkaConsumer, families: Sequen
     return found
 
 
-async def _partitions(reader: AIOKafkaConsumer, topic: str) -> set[int]:
-    await reader.topics()
-    return set(reader.partitions_for_topic(topic) or ())
+async def _partitions(settings: Settings, topics: Sequence[str]) -> dict[str, list[int]]:
+    """The partitions of each topic that is there; asked so that no broker makes one that is not."""
+    admin = AIOKafkaAdminClient(**kafka.connection(settings))
+    with _answers(settings):
+        try:
+            await admin.start()
+            present = set(await admin.list_topics())
+            described = await admin.describe_topics(wanted) if (wanted := sorted(present & set(topics))) else []
+        finally:
+            await admin.close()
+    return {t["topic"]: sorted(p["partition"] for p in t["partitions"]) for t in described}
 
 
 def _letters_of(record: Any, place: TopicPartition) -> list[int]:
@@ -307,8 +246,10 @@ def _runs(gaps: Spans) -> Iterator[Spans]:
 
 
 def _both(left: Spans, right: Spans) -> Spans:
-    """The offsets in both."""
-    return difference(left, difference(left, right))
+    """The offsets in both; as quick as `left` is short."""
+    begin = bisect_right(right, left[0][0], key=lambda span: span[1])
+    end = bisect_left(right, left[-1][1], key=lambda span: span[0])
+    return difference(left, difference(left, right[begin:end]))
 
 
 @contextmanager

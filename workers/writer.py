@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import structlog
 from aiokafka import TopicPartition
@@ -107,10 +108,12 @@ class Writer:
 
     def _see(self, decoded: Decoded, bad: Mapping[Place, Judgement]) -> None:
         """Show the guard every record's outcome, in the order of the topic."""
+        if not bad and not decoded.refused:
+            self._guard.see_stored(len(decoded.readable))
+            return
         outcomes = [(place_of(r.record), bad.get(place_of(r.record)), False) for r in decoded.readable]
         outcomes += [(place_of(r.record), None, r.refusal.reason is Reason.unexpected) for r in decoded.refused]
-        if len(outcomes) > len(decoded.readable) or bad:
-            outcomes.sort(key=lambda o: o[0])
+        outcomes.sort(key=itemgetter(0))
         self._guard.see(
             (j.place if j else None, is_defect or (j is not None and j.verdict is Verdict.defect))
             for _, j, is_defect in outcomes
@@ -134,16 +137,17 @@ class Writer:
         return allowed, refused
 
     def _unit(self, readable: Sequence[Readable], refused: Sequence[Refused], batch: Batch) -> Unit:
-        ledgers: dict[tuple[str, int], Ledger] = {}
-        for record in (*(r.record for r in readable), *(r.record for r in refused)):
-            ledgers.setdefault((record.topic, record.partition), Ledger(record.topic, record.partition))
+        places = {(r.record.topic, r.record.partition) for r in readable}
+        places |= {(r.record.topic, r.record.partition) for r in refused}
+        ledgers = {place: Ledger(*place) for place in places}
         for r in refused:
             ledgers[r.record.topic, r.record.partition].refused.append(r.record.offset)
         for partition, spans in batch.invisible.items():
             if ledger := ledgers.get((partition.topic, partition.partition)):
                 ledger.invisible = spans
-        claims = batch.claims
-        arrived = [Arrived(event, r.topic, r.partition, r.offset, claims.get(place_of(r))) for r, event in readable]
+        arrived = [Arrived(event, r.topic, r.partition, r.offset) for r, event in readable]
+        if batch.claims:
+            arrived = [a._replace(letter=batch.claims.get((a.topic, a.partition, a.offset))) for a in arrived]
         return Unit(arrived, ledgers, self._group, self._worker)
 
     async def _commit(self, unit: Unit) -> Stored:

@@ -20,7 +20,10 @@ STAMP = 1_769_860_800_000  # the same instant as a Kafka timestamp, in ms
 
 def finished(data: Mapping[str, Any] | None = None, **attributes: Any) -> dict[str, Any]:
     """A run.finished event at TIME, with its one required field and what is given."""
-    return event("run.finished", **({"subject": "r-1", "time": TIME, "data": {"status": "completed"} | dict(data or {})} | attributes))
+    return event(
+        "run.finished",
+        **({"subject": "r-1", "time": TIME, "data": {"status": "completed"} | dict(data or {})} | attributes),
+    )
 
 
 def value_with(member: str) -> bytes:
@@ -33,14 +36,20 @@ def decoded(value: bytes | Mapping[str, Any], headers: Headers = (), key: bytes 
     return decode(value if isinstance(value, bytes) else json.dumps(value).encode(), key, headers, STAMP, WINDOW)
 
 
-def refusal(value: bytes | Mapping[str, Any] | None, headers: Headers = (), key: bytes | None = None) -> Refusal:
-    """The refusal of a record; fails when it is accepted."""
-    raw = json.dumps(value).encode() if isinstance(value, Mapping) else value
+def refusal_or_none(value: bytes | None, headers: Headers = (), key: bytes | None = None) -> Refusal | None:
+    """The refusal of a record; None when it is accepted. Any other error is a defect, and raised."""
     try:
-        decode(raw, key, headers, STAMP, WINDOW)
+        decode(value, key, headers, STAMP, WINDOW)
     except Refusal as refused:
         return refused
-    raise AssertionError("the record was accepted")
+    return None
+
+
+def refusal(value: bytes | Mapping[str, Any] | None, headers: Headers = (), key: bytes | None = None) -> Refusal:
+    """The refusal of a record; fails when it is accepted."""
+    refused = refusal_or_none(json.dumps(value).encode() if isinstance(value, Mapping) else value, headers, key)
+    assert refused is not None, "the record was accepted"
+    return refused
 
 
 def verdict(

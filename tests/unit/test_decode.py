@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from contracts.decode import decode
-from contracts.refusal import Reason, Refusal, Stage
+from contracts.refusal import Reason, Stage
 from contracts.text import MAX_VALUE_BYTES
-from tests.support.decoding import STAMP, TIME, WINDOW, Headers, decoded, finished, refusal, verdict
+from tests.support.decoding import STAMP, TIME, Headers, decoded, finished, refusal, refusal_or_none, verdict
 
 NOT_CLOUDEVENT = (Reason.not_cloudevent, Stage.envelope)
 BAD_JSON = (Reason.bad_json, Stage.decode)
@@ -23,9 +22,10 @@ CANARY = "canary7f3a"
 )
 def test_a_text_attribute_ends_at_its_limit(name: str, longest: int) -> None:
     """An attribute of the longest length is accepted as it is; one character more is no CloudEvent of ours."""
-    accepted = decoded(finished(**{name: "é" * longest}))
+    one = finished()
+    accepted = decoded(one | {name: "é" * longest})
     assert getattr(accepted, {"id": "event_id"}.get(name, name)) == "é" * longest
-    assert verdict(finished(**{name: "é" * (longest + 1)})) == NOT_CLOUDEVENT
+    assert verdict(one | {name: "é" * (longest + 1)}) == NOT_CLOUDEVENT
 
 
 @pytest.mark.parametrize("name", ["source", "type", "subject"])
@@ -135,6 +135,8 @@ def test_time_is_cut_to_microseconds(text: str, microsecond: int) -> None:
         "2026-01-31T12:00:60Z",
         "2026-01-31T24:00:00Z",
         "2026-01-31",
+        "2026-01-31T12:00:00\\u005a",
+        '2026-01-31T12:00:00Z" ',
         "yesterday",
         "",
         None,
@@ -151,7 +153,16 @@ def test_time_is_rfc_3339_with_an_offset(time: object) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [b"", b" ", b"{", b'{"specversion": "1.0", "id": "a', b"{}{}", b"\xef\xbb\xbf{}", b'{"id": NaN}', b'{"a": -Infinity}'],
+    [
+        b"",
+        b" ",
+        b"{",
+        b'{"specversion": "1.0", "id": "a',
+        b"{}{}",
+        b"\xef\xbb\xbf{}",
+        b'{"id": NaN}',
+        b'{"a": -Infinity}',
+    ],
 )
 def test_what_is_no_json_is_bad_json(value: bytes) -> None:
     """Cut, doubled or marked JSON, and NaN, are bad_json at stage decode."""
@@ -257,7 +268,7 @@ def test_unknown_attributes_and_fields_are_kept() -> None:
 
 
 def test_an_empty_sequence_is_a_missing_one() -> None:
-    """sequence is kept as text; absent, null and empty are the same: none."""
+    """The sequence is kept as text; absent, null and empty are the same: none."""
     assert decoded(finished(sequence="0007")).sequence == "0007"
     assert decoded(finished(sequence="")).sequence is None
     assert decoded(finished() | {"sequence": None}).sequence is None
@@ -303,10 +314,15 @@ def test_binary_mode_has_the_same_rules(value: bytes, headers: Headers, expected
     assert verdict(value, headers) == expected
 
 
-@pytest.mark.parametrize("content_type", [b"application/cloudevents+json", b"Application/CloudEvents+JSON; charset=UTF-8"])
+@pytest.mark.parametrize(
+    "content_type", [b"application/cloudevents+json", b"Application/CloudEvents+JSON; charset=UTF-8"]
+)
 def test_the_value_wins_over_a_repeated_header(content_type: bytes) -> None:
     """In structured mode a ce_ header that disagrees with the value is ignored."""
-    headers: Headers = [("content-type", content_type), *(h for h in binary(id=b"other", tenantid=b"globex") if "ce" in h[0])]
+    headers: Headers = [
+        ("content-type", content_type),
+        *(h for h in binary(id=b"other", tenantid=b"globex") if "ce" in h[0]),
+    ]
     event = decoded(finished(id="mine"), headers)
     assert (event.event_id, event.tenant_id) == ("mine", "acme")
 
@@ -327,7 +343,7 @@ def test_a_header_is_text(headers: Headers, expected: tuple[Reason, Stage], mess
 
 def _canaries() -> list[tuple[bytes | None, Headers, bytes | None]]:
     """Records that are bad in one place each, with the canary wherever a record can hold text."""
-    whole: dict[str, Any] = {name: CANARY for name in finished()} | {"specversion": "1.0", "time": TIME, CANARY: CANARY}
+    whole: dict[str, Any] = dict.fromkeys(finished(), CANARY) | {"specversion": "1.0", "time": TIME, CANARY: CANARY}
     good: dict[str, Any] = whole | {"type": "siltstone.run.finished.v1", "datacontenttype": "application/json"}
     wrong = {CANARY: CANARY, "status": "failed"}
     datas: list[dict[str, Any]] = [
@@ -348,11 +364,26 @@ def _canaries() -> list[tuple[bytes | None, Headers, bytes | None]]:
     changes = {"actor_type": "agent", "set": {"severity": CANARY, CANARY: CANARY}}
     values += [good | {"type": "siltstone.exception.updated.v1", "data": changes}]
     values += [good | {"type": "siltstone.exception.updated.v1", "data": changes | {"actor_type": CANARY}}]
-    values += [good | {"type": "siltstone.node.executed.v1", "data": {"started_at": CANARY, "node_name": CANARY, "status": "failed"}}]
+    values += [
+        good
+        | {
+            "type": "siltstone.node.executed.v1",
+            "data": {"started_at": CANARY, "node_name": CANARY, "status": "failed"},
+        }
+    ]
     raws = [json.dumps(value).encode() for value in values]
     text = json.dumps(good | {"data": wrong}).encode()
-    raws += [text[:-9], text + text, CANARY.encode(), text.replace(b"canary", b"canary\xff"), text.replace(b"canary", b"\\ud800canary")]
-    raws += [text.replace(b'"failed"', bad) for bad in (b"canary7f3a", b'"canary7f3a\\q"', b'"canary7f3a\x01"', b"-canary7f3a")]
+    raws += [
+        text[:-9],
+        text + text,
+        CANARY.encode(),
+        text.replace(b"canary", b"canary\xff"),
+        text.replace(b"canary", b"\\ud800canary"),
+    ]
+    raws += [
+        text.replace(b'"failed"', bad)
+        for bad in (b"canary7f3a", b'"canary7f3a\\q"', b'"canary7f3a\x01"', b"-canary7f3a")
+    ]
     found: list[tuple[bytes | None, Headers, bytes | None]] = [(raw, (), None) for raw in raws]
     found += [(text, [(CANARY, value)], None) for value in (None, CANARY.encode() + b"\xff")]
     found += [(text, (), CANARY.encode() + b"/x"), (text, binary(), None), (text, binary(time=CANARY.encode()), None)]
@@ -361,11 +392,6 @@ def _canaries() -> list[tuple[bytes | None, Headers, bytes | None]]:
 
 def test_no_message_quotes_the_record() -> None:
     """A canary in every text, name, header and key of bad records is in no refusal's message."""
-    messages = []
-    for value, headers, key in _canaries():
-        try:
-            decode(value, key, headers, STAMP, WINDOW)
-        except Refusal as refused:
-            messages.append(refused.message)
-            assert CANARY[:6] not in refused.message + refused.exception
-    assert len(messages) > 50
+    found = [refused for value, headers, key in _canaries() if (refused := refusal_or_none(value, headers, key))]
+    assert [r.message for r in found if CANARY[:6] in r.message + r.exception] == []
+    assert len(found) > 50

@@ -51,7 +51,11 @@ def test_an_event_has_the_uid_of_its_attributes_alone() -> None:
     one = finished(id="i", source="/s")
     uid = event_uid(TIME_US, "acme", "/s", "i")
     assert decoded(one).uid == uid
-    others = [{"subject": "other"}, {"time": "2026-01-31T13:00:00+01:00"}, {"data": {"status": "failed"}}]
+    others: list[dict[str, object]] = [
+        {"subject": "other"},
+        {"time": "2026-01-31T13:00:00+01:00"},
+        {"data": {"status": "failed"}},
+    ]
     assert [decoded(one | other).uid for other in others] == [uid] * 3
 
 

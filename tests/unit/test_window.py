@@ -13,10 +13,9 @@ from tests.support.events import encoded
 OLDEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def ms(*date: int) -> int:
-    """A date in UTC as milliseconds since 1970."""
-    year, month, day, *time = date
-    return int(datetime(year, month, day, *time, tzinfo=UTC).timestamp() * 1000)
+def ms(year: int, month: int, day: int, hour: int = 0) -> int:
+    """An hour in UTC as milliseconds since 1970."""
+    return int(datetime(year, month, day, hour, tzinfo=UTC).timestamp() * 1000)
 
 
 def test_a_day_ahead_of_the_record_is_accepted() -> None:
@@ -26,7 +25,9 @@ def test_a_day_ahead_of_the_record_is_accepted() -> None:
     assert TimeWindow(OLDEST).bounds_ms(STAMP)[1] == STAMP + DAY_MS
 
 
-@pytest.mark.parametrize("time", ["1999-12-31T23:59:59.999999Z", "1970-01-01T00:00:00Z", "0001-01-01T00:00:00+05:00", "2200-01-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "time", ["1999-12-31T23:59:59.999999Z", "1970-01-01T00:00:00Z", "0001-01-01T00:00:00+05:00", "2200-01-01T00:00:00Z"]
+)
 def test_a_time_outside_the_window_is_refused(time: str) -> None:
     """A time before the oldest, and one far ahead, is time_out_of_range."""
     assert refusal(finished(time=time)).reason is Reason.time_out_of_range

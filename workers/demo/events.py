@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from contracts.envelope import STRUCTURED
 from contracts.event_type import Family
 from contracts.refusal import Reason
 from contracts.registry import topic_of
 from contracts.window import TimeWindow
-from producers.event_lines import CONTENT_TYPE, Defaults, Outgoing, RefusedLine, record_of
+from producers.event_lines import Defaults, Outgoing, RefusedLine, record_of
 from workers.settings import Settings
 
 TENANT = "acme"
@@ -82,11 +83,11 @@ def refused(settings: Settings) -> list[tuple[Outgoing, Reason]]:
     example = json.loads(good()[0])
 
     def raw(key: str, value: bytes) -> Outgoing:
-        return Outgoing(topic_of(Family.extraction, settings.topic_prefix), key.encode(), value, [CONTENT_TYPE])
+        return Outgoing(topic_of(Family.extraction, settings.topic_prefix), key.encode(), value, [STRUCTURED])
 
     key = f"{TENANT}/session-refused"
     made = [
-        (raw(key, json.dumps(example).encode().replace(b"ci", b"\xff\xfe", 1)), Reason.bad_utf8),
+        (raw(key, json.dumps(example).encode().replace(b'"ci"', b'"\xff\xfe"', 1)), Reason.bad_utf8),
         (raw(key, b"\0\0\0\0\x07" + json.dumps(example).encode()), Reason.schema_registry_framed),
         (raw(key, json.dumps(example | {"note": "x" * 1_100_000}).encode()), Reason.too_large),
         (raw(f"{SUSPENDED}/session-refused", json.dumps(example).encode()), Reason.tenant_not_allowed),

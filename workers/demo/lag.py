@@ -31,8 +31,9 @@ async def caught_up(settings: Settings, groups: Groups, seconds: float, watch: C
 
     `watch` is called with what is left, in offsets, each half second; what it raises ends the wait.
     """
-    targets = {group: await last_visible(settings, topics) for group, topics in groups.items()}
     deadline = time.monotonic() + seconds
+    async with asyncio.timeout(seconds):
+        targets = {group: await last_visible(settings, topics) for group, topics in groups.items()}
     admin = AIOKafkaAdminClient(**kafka.connection(settings))
     try:
         await admin.start()

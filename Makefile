@@ -1,0 +1,64 @@
+# Everything works on a machine with Python 3.11 or newer, make and git; `make` alone lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+BIN := .venv/bin
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; exit; }; done; echo python3)
+
+.PHONY: help setup demo test check lock bench-quick clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
+		printf '  make %-12s %s\n' "$$target" "$$what"; done
+
+setup: .setup-stamp ## Install everything into .venv from requirements.lock (once)
+
+.setup-stamp: requirements.lock pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null || { \
+		echo "Python is missing. Siltstone needs Python 3.11 or newer: on Debian and Ubuntu"; \
+		echo "  sudo apt-get install python3 python3-venv"; \
+		echo "elsewhere https://www.python.org/downloads/, or name one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; \
+		exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is $$("$(PYTHON)" -V 2>&1); Siltstone needs Python 3.11 or newer: install it (on Debian and Ubuntu"; \
+		echo "sudo apt-get install python3.11 python3.11-venv), then: make PYTHON=python3.11 $(MAKECMDGOALS)"; \
+		exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$$("$(PYTHON)" -V 2>&1) is there, but its module venv is not: on Debian and Ubuntu"; \
+		echo "  sudo apt-get install $$("$(PYTHON)" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"; \
+		exit 1; }
+	@echo "setting up .venv with $$("$(PYTHON)" -V); the first time some 130 MB are fetched"
+# In place, never --clear: a local stack that is up runs programs that lie in .venv.
+	@if [ -e .venv ] && ! $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo ".venv is there, but its Python does not run or is older than 3.11; stop what uses it, then: make clean"; \
+		exit 1; fi
+	@[ -x $(BIN)/pip ] || "$(PYTHON)" -m venv .venv
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock || { \
+		echo "a package could not be installed (see above); when the network is the reason, run make again"; exit 1; }
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: .setup-stamp ## Show everything on a local Kafka and Postgres, explained as it runs
+	@$(BIN)/siltstone demo
+
+test: .setup-stamp ## Run the checks, then every test, on a real Kafka and Postgres
+	@$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest
+
+check: .setup-stamp ## Lint, formatting, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: .setup-stamp ## Write requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile -q pyproject.toml --all-extras --universal --generate-hashes --python-version 3.11 \
+		--no-header --no-annotate -o requirements.lock
+
+bench-quick: .setup-stamp ## Measure a worker against the limit of this machine, in a few minutes
+	$(BIN)/python bench/quick.py
+
+clean: ## Stop the local stack, remove .venv and every cache; the stack's data stays
+	@[ ! -x $(BIN)/siltstone ] || $(BIN)/siltstone stack down
+	rm -rf .venv .setup-stamp .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

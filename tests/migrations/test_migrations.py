@@ -1,0 +1,122 @@
+"""Migrations on a real database: up, down and up again; what they make is what the models say."""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import make_url
+
+from alembic import command
+from persistence import migrate
+from persistence.columns import metadata
+from tests.support.installation import drop_database, make_database
+from tests.support.services import Services
+from tests.support.worker import SILTSTONE
+
+SCRIPTS = ScriptDirectory(str(migrate.scripts()))
+REVISIONS = [script.revision for script in reversed(list(SCRIPTS.walk_revisions()))]
+SUFFIX = re.compile("_(pkey|idx|key|check|fkey|[0-9a-f]{4})$")
+
+CATALOGUE = """
+SELECT kind, name FROM (
+  SELECT relkind::text AS kind, relname::text AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace
+  UNION ALL SELECT 'function', proname::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+  UNION ALL SELECT 'policy', polname || ' on ' || polrelid::regclass FROM pg_policy
+  UNION ALL SELECT 'constraint', conname || ' on ' || conrelid::regclass FROM pg_constraint
+    WHERE connamespace = 'public'::regnamespace
+  UNION ALL SELECT 'type', typname::text FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typtype <> 'b'
+) AS everything WHERE name NOT LIKE 'alembic_version%' AND name NOT LIKE '%on alembic_version' ORDER BY kind, name
+"""
+
+
+@pytest.fixture
+async def empty_database(services: Services) -> AsyncIterator[str]:
+    """A database that was never migrated."""
+    url = await make_database(services)
+    yield url
+    await drop_database(services, url)
+
+
+async def rows(url: str, sql: str) -> list[tuple[object, ...]]:
+    connection = await asyncpg.connect(migrate.driver_dsn(url))
+    try:
+        return [tuple(row) for row in await connection.fetch(sql)]
+    finally:
+        await connection.close()
+
+
+def test_there_is_one_head_and_names_say_the_order() -> None:
+    """The revisions are 0001, 0002, … without a branch, and each file is named NNNN_verb_object."""
+    assert SCRIPTS.get_heads() == [REVISIONS[-1]] == [migrate.head()]
+    assert [f"{n:04}" for n in range(1, len(REVISIONS) + 1)] == REVISIONS
+    names = sorted(path.name for path in (migrate.scripts() / "versions").glob("*.py"))
+    assert [name[:4] for name in names] == REVISIONS
+    assert [name for name in names if name.count("_") < 2] == []
+
+
+async def test_every_step_goes_up_and_down_and_leaves_nothing(empty_database: str) -> None:
+    """Step by step up, down and up: each step makes what it made before, and all the way down nothing is left."""
+    before = [await rows(empty_database, CATALOGUE)]
+    for revision in REVISIONS:
+        await migrate.upgrade(empty_database, revision)
+        before.append(await rows(empty_database, CATALOGUE))
+    for place in range(len(REVISIONS) - 1, -1, -1):
+        await migrate.downgrade(empty_database, REVISIONS[place - 1] if place else "base")
+        assert await rows(empty_database, CATALOGUE) == before[place], f"down from {REVISIONS[place]}"
+    assert before[0] == []
+    await migrate.upgrade(empty_database)
+    assert await rows(empty_database, CATALOGUE) == before[-1]
+
+
+async def test_models_are_what_migrations_make(database_url: str) -> None:
+    """Alembic finds no difference between the models and a migrated database, comments included."""
+    await asyncio.to_thread(command.check, migrate.config(database_url))
+
+
+async def test_concurrent_upgrades_both_succeed(empty_database: str) -> None:
+    """Of two upgrades at once the second waits for the first and finds its work done."""
+    upgrade = (str(SILTSTONE), "db", "upgrade")
+    environment = os.environ | {"DATABASE_URL": empty_database}
+    both = [await asyncio.create_subprocess_exec(*upgrade, env=environment) for _ in range(2)]
+    assert [await process.wait() for process in both] == [0, 0]
+    assert await rows(empty_database, "SELECT version_num FROM alembic_version") == [(migrate.head(),)]
+
+
+async def test_names_and_comments_follow_the_models(database_url: str) -> None:
+    """Every constraint and index has the name that the convention gives it; every table and column has a comment."""
+    tables = sorted(metadata.tables)
+    # The preparer cuts what Postgres would cut, and puts a digest there.
+    naming = make_url("postgresql+asyncpg://").get_dialect()().identifier_preparer
+    wanted = {naming.format_index(i) for t in metadata.tables.values() for i in t.indexes}
+    wanted |= {naming.format_constraint(c) or "" for t in metadata.tables.values() for c in t.constraints}
+    found = await rows(
+        database_url,
+        f"""
+        SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid::regclass::text = ANY (ARRAY{tables!r})
+        UNION SELECT conname FROM pg_constraint
+        WHERE conrelid::regclass::text = ANY (ARRAY{tables!r}) AND contype IN ('p', 'u', 'c', 'f', 'x')
+        """,  # noqa: S608 - our own names
+    )
+    assert {str(name) for (name,) in found} == wanted
+    assert {name for name in wanted if not SUFFIX.search(name)} == set()
+    silent = await rows(
+        database_url,
+        """
+        SELECT c.oid::regclass::text, a.attname::text FROM pg_class c
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace AND c.relname <> 'alembic_version'
+          AND (col_description(c.oid, a.attnum) IS NULL
+               OR (obj_description(c.oid) IS NULL AND NOT c.relispartition))
+        """,
+    )
+    assert silent == []
+    kept = await rows(
+        database_url,
+        "SELECT c.oid::regclass::text FROM pg_class c WHERE relkind IN ('r', 'p') AND NOT relispartition"
+        " AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version' ORDER BY 1",
+    )
+    assert [name for (name,) in kept] == tables

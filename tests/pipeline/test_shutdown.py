@@ -1,0 +1,59 @@
+"""SIGTERM drains."""
+
+import asyncio
+import time
+
+import asyncpg
+
+from tests.support.events import extraction, record
+from tests.support.faults import account, counts, stored
+from tests.support.installation import Installation
+from tests.support.waiting import until
+
+
+async def test_sigterm_finishes_and_commits_what_is_in_flight(installation: Installation) -> None:
+    """SIGTERM while records flow ends with 0 in seconds, and nothing is delivered again afterwards (G1)."""
+    await installation.create_topics()
+    records = [record(extraction(i)) for i in range(4000)]
+    await installation.produce(installation.topic("extraction"), records)
+    small = {"SILTSTONE_BATCH_MAX_ROWS": "40"}
+    first = installation.worker("--family", "extraction", environment=small)
+    await stored(installation, 200)
+    began = time.monotonic()
+    assert await first.stop() == 0
+    assert time.monotonic() - began < 10
+    done = (await counts(installation))["rows"]
+    assert 200 <= done < 4000, "the signal did not come in the middle"
+    assert sum((await installation.committed("extraction")).values()) == done
+    second = installation.worker("--family", "extraction")
+    await installation.settled("extraction")
+    assert await second.stop() == 0
+    assert await account(installation, "extraction") == {"stored": 4000, "duplicate": 0, "refused": 0, "invisible": 0}
+    assert await counts(installation) == {"rows": 4000, "counted": 4000, "letters": 0}
+
+
+async def test_sigterm_during_an_outage_does_not_wait_for_its_end(installation: Installation) -> None:
+    """A batch that cannot end within the timeout is given up uncommitted, and the next worker stores it (G1, G5)."""
+    await installation.create_topics()
+    worker = await installation.worker(
+        "--family", "extraction", environment={"SILTSTONE_SHUTDOWN_TIMEOUT_SECONDS": "2"}
+    ).ready()
+    blocker = await asyncpg.connect(installation.dsn)
+    async with blocker.transaction():
+        await blocker.execute("LOCK TABLE extraction_event IN ACCESS EXCLUSIVE MODE")
+        await installation.produce(installation.topic("extraction"), [record(extraction(i)) for i in range(10)])
+
+        async def waits() -> bool:
+            return bool(await blocker.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+        await until("the worker waits for the lock", waits, 20)
+        began = time.monotonic()
+        assert await worker.stop() == 0
+        assert 1 < time.monotonic() - began < 12
+        assert await installation.committed("extraction") == {}
+    await blocker.close()
+    second, _ = await asyncio.gather(
+        installation.worker("--family", "extraction").ready(), installation.settled("extraction")
+    )
+    assert await counts(installation) == {"rows": 10, "counted": 10, "letters": 0}
+    assert await second.stop() == 0

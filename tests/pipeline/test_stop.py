@@ -1,0 +1,111 @@
+"""Faults that every record shares end the worker, with one clear line and nothing dead-lettered."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.support.events import event, extraction, record
+from tests.support.faults import create_topics_again, delete_topic, last_words
+from tests.support.installation import Installation, drop_database, make_database
+from tests.support.worker import WorkerProcess
+
+
+async def stopped(worker: WorkerProcess) -> str:
+    """The one line that a worker ended with; it did not end well."""
+    assert await worker.ended(60) == 1
+    assert "Traceback" not in worker.log
+    (line,) = last_words(worker)
+    return line
+
+
+async def test_what_is_missing_at_the_start_is_named_with_its_remedy(installation: Installation) -> None:
+    """A database never migrated, topics that are not there: one line each, with the command that mends it."""
+    await installation.create_topics()
+    empty = await make_database(installation.services)
+    try:
+        unmigrated, no_topics, no_database = await asyncio.gather(
+            stopped(installation.worker(environment={"DATABASE_URL": empty})),
+            stopped(installation.worker(environment={"SILTSTONE_TOPIC_PREFIX": "nowhere."})),
+            stopped(installation.worker(environment={"DATABASE_URL": installation.database_url + "_gone"})),
+        )
+    finally:
+        await drop_database(installation.services, empty)
+    assert "was never migrated" in unmigrated
+    assert "run `siltstone db upgrade`" in unmigrated
+    assert "nowhere.siltstone.extraction" in no_topics
+    assert "run `siltstone topics apply`" in no_topics
+    assert "3D000" in no_database
+    assert "_gone" in no_database
+
+
+FAULTS = {
+    "extraction": ("ALTER TABLE extraction_event RENAME TO elsewhere", "42P01", 'relation "extraction_event"'),
+    "execution": ("REVOKE INSERT ON run_event FROM siltstone_worker", "42501", "table run_event"),
+    "exception": ("ALTER TABLE exception RENAME COLUMN severity TO elsewhere", "42703", "severity"),
+}
+MENDING = [
+    "ALTER TABLE elsewhere RENAME TO extraction_event",
+    "GRANT INSERT ON run_event TO siltstone_worker",
+    "ALTER TABLE exception RENAME COLUMN elsewhere TO severity",
+]
+
+
+def one_of(family: str) -> dict[str, Any]:
+    """An event of each family."""
+    if family == "extraction":
+        return extraction(1)
+    if family == "execution":
+        return event("run.started", "run-1", {"kind": "test"})
+    made = {"domain": "d", "type": "t", "severity": "low", "source_system": "s"}
+    return event("exception.created", "exception-1", {"actor_type": "system", "set": made})
+
+
+async def test_a_missing_table_privilege_or_column_stops_the_worker(installation: Installation) -> None:
+    """Each ends its worker with its SQLSTATE and its name; no letter, no offset; mended, all is stored (G1, G5)."""
+    await installation.create_topics()
+    workers = {family: installation.worker("--family", family) for family in FAULTS}
+    await asyncio.gather(*(worker.ready() for worker in workers.values()))
+    for family, (damage, _, _) in FAULTS.items():
+        await installation.execute(damage)
+        await installation.produce(installation.topic(family), [record(one_of(family))])
+    lines = dict(zip(workers, await asyncio.gather(*map(stopped, workers.values())), strict=True))
+    for family, (_, sqlstate, name) in FAULTS.items():
+        assert sqlstate in lines[family]
+        assert name in lines[family]
+        assert "siltstone db status" in lines[family]
+        assert await installation.committed(family) == {}
+        assert await installation.read_all(installation.dlq(family)) == []
+    for repair in MENDING:
+        await installation.execute(repair)
+    await installation.worker().ready()
+    for family in FAULTS:
+        await installation.settled(family)
+    assert await installation.fetch(
+        """
+        SELECT (SELECT count(*) FROM extraction_event) AS extractions, (SELECT count(*) FROM run_event) AS runs,
+               (SELECT count(*) FROM exception_event) AS exceptions, (SELECT count(*) FROM dead_letter) AS letters
+        """
+    ) == [{"extractions": 1, "runs": 1, "exceptions": 1, "letters": 0}]
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["between two workers", "under a running worker"])
+async def test_a_topic_made_anew_stops_the_worker(installation: Installation, running: bool) -> None:  # noqa: FBT001
+    """A topic that ends below its ledger is another topic of that name: stop, and commit nothing of it (G6)."""
+    await installation.create_topics(1)
+    topic = installation.topic("extraction")
+    await installation.produce(topic, [record(extraction(i)) for i in range(30)])
+    worker = await installation.worker("--family", "extraction", "--consumers", "1").ready()
+    await installation.settled("extraction")
+    if not running:
+        assert await worker.stop() == 0
+    await delete_topic(installation, topic)
+    await create_topics_again(installation, 1)
+    if not running:
+        worker = installation.worker("--family", "extraction", "--consumers", "1")
+    await installation.produce(topic, [record(extraction(100 + i)) for i in range(3)])
+    line = await stopped(worker)
+    assert f"{topic}[0] ends at 3, but 30 offsets of it were settled: the topic was made anew" in line
+    assert await installation.committed("extraction") == {}
+    assert await installation.value("SELECT count(*) FROM extraction_event") == 30
+    assert await installation.read_all(installation.dlq("extraction")) == []

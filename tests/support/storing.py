@@ -1,0 +1,26 @@
+"""Events into a real Postgres through the worker's own transaction, without Kafka."""
+
+from collections.abc import Sequence
+
+from contracts.event import Event
+from persistence.batch import Arrived, Ledger, Stored, Unit
+from persistence.database import WORKER, Database
+from persistence.logs import LOGS
+from persistence.store import prepare, store
+
+TOPIC = "siltstone.tests"
+
+
+def database_of(url: str) -> Database:
+    """Connections as a worker has them, in its role."""
+    return Database(url, WORKER)
+
+
+async def store_batch(database: Database, events: Sequence[Event], first_offset: int = 0) -> Stored:
+    """Store one batch in one transaction, as a worker does."""
+    arrived = [Arrived(event, TOPIC, 0, first_offset + i) for i, event in enumerate(events)]
+    unit = Unit(arrived, {(TOPIC, 0): Ledger(TOPIC, 0)}, "tests", "test")
+    async with database.session() as (connection, info):
+        await prepare(connection, info, [log.name for log in LOGS])
+        async with connection.transaction():
+            return await store(connection, unit)
