@@ -53,6 +53,12 @@ VERDICTS: dict[str, Verdict] = {
     "58030": Verdict.retry,  # input or output error
 }
 
+_REMEDIES = {
+    "28": "correct the login in DATABASE_URL",
+    "3D": "create it, or correct DATABASE_URL",
+    "3F": "is it migrated? `siltstone db status` tells",
+    "42": "is it migrated? `siltstone db status` tells",
+}
 _OUT_OF_RANGE = frozenset({"22003", "22008"})
 _TEXT = frozenset({"22021", "22P02", "22P05", "22P03"})
 _CHECK_VIOLATION = "23514"
@@ -85,6 +91,16 @@ def _is_the_clients(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         return getattr(error, "severity", None) is None
     return isinstance(error, asyncpg.InterfaceError)
+
+
+def named_objects(error: BaseException) -> str:
+    """What the driver says of an error that names objects of the database, with what to do; else nothing.
+
+    Errors of these classes never quote a row's values.
+    """
+    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else error
+    remedy = _REMEDIES.get((getattr(cause, "sqlstate", None) or "")[:2])
+    return f": {cause}; {remedy}" if remedy else ""
 
 
 def _judge_state(error: asyncpg.PostgresError) -> Judgement:

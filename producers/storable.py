@@ -35,7 +35,7 @@ def cut(text: str, max_bytes: int) -> str:
     return text
 
 
-def storable(value: object, max_bytes: int) -> Any:  # noqa: ANN401 - it is JSON, as json.loads has it
+def storable(value: object, max_bytes: int) -> Any:
     """JSON with clean texts, cut at MAX_JSON_TEXT_BYTES each, and numbers that every JSON reader holds.
 
     What lies deeper than MAX_DEPTH becomes a text that says so, as does the whole when it is above max_bytes.

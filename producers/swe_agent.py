@@ -11,7 +11,7 @@ from typing import Any
 
 from producers.storable import clean, cut, json_bytes, storable
 from producers.swe_agent_file import Recording, Step, UnreadableTrajectory, read
-from producers.text_findings import READABLE, RISK, code_blocks, errors, lines_of
+from producers.text_findings import READABLE, RISK, ErrorLine, code_blocks, errors, lines_of
 from producers.timeline import Timeline
 
 __all__ = ["UnreadableTrajectory", "count_by_type", "events"]
@@ -120,27 +120,37 @@ def _step(step: Step, number: int, timeline: Timeline) -> None:
 
 
 def _said(step: Step, number: int, timeline: Timeline) -> None:
-    """A response begins with its thought as a rule: a thought is read where it stands nowhere else."""
+    """Record the code and the errors in what the agent said.
+
+    A response begins with its thought as a rule: a thought is read where it stands nowhere else.
+    """
     for field, text in _spoken(step).items():
-        for block in code_blocks(text):
-            content = cut(block.content, MAX_CODE_BYTES)
-            context = {"step": number, "field": field, "before": block.before, "closed": block.closed}
-            if content != block.content:
-                context["cut_from_characters"] = len(block.content)
-            timeline.add(
-                "code_block.captured",
-                timeline.session,
-                f"{number}:{field}:{block.line_start}",
-                {
-                    "agent_name": AGENT,
-                    "content": content,
-                    "language": block.language,
-                    "line_start": block.line_start,
-                    "line_end": block.line_end,
-                    "context": context,
-                    "parseable": block.parseable,
-                },
-            )
+        _shown_code(text, field, number, timeline)
+        for error in errors(text):
+            _error(error, field, number, {}, timeline)
+
+
+def _shown_code(text: str, field: str, number: int, timeline: Timeline) -> None:
+    """Record the fenced blocks of a text."""
+    for block in code_blocks(text):
+        content = cut(block.content, MAX_CODE_BYTES)
+        context = {"step": number, "field": field, "before": block.before, "closed": block.closed}
+        if content != block.content:
+            context["cut_from_characters"] = len(block.content)
+        timeline.add(
+            "code_block.captured",
+            timeline.session,
+            f"{number}:{field}:{block.line_start}",
+            {
+                "agent_name": AGENT,
+                "content": content,
+                "language": block.language,
+                "line_start": block.line_start,
+                "line_end": block.line_end,
+                "context": context,
+                "parseable": block.parseable,
+            },
+        )
 
 
 def _spoken(step: Step) -> dict[str, str]:
@@ -173,25 +183,31 @@ def _did(step: Step, number: int, command: str, timeline: Timeline) -> None:
 
 
 def _met(step: Step, number: int, command: str, timeline: Timeline) -> str | None:
-    """Record the errors of the observation; return the first that makes the step a failure."""
+    """Record the code and the errors of the observation; return the first that makes the step a failure."""
     failure = None
+    _shown_code(step.observation, "observation", number, timeline)
     for error in errors(step.observation):
-        _extracted(
-            timeline,
-            f"error:{number}:{error.line_number}",
-            {
-                "event_type": "error",
-                "pattern": error.pattern,
-                "matched_value": error.matched,
-                "original_line": error.line,
-                "line_number": error.line_number,
-                "metadata": {"step": number, "command": command},
-                "risk_level": RISK[error.pattern],
-            },
-        )
+        _error(error, "observation", number, {"command": command}, timeline)
         if not (command in READERS and error.pattern in READABLE):
             failure = failure or error.matched
     return failure
+
+
+def _error(error: ErrorLine, field: str, number: int, known: dict[str, str], timeline: Timeline) -> None:
+    """Record one line that reports an error; its number counts from 1 within the field's text."""
+    _extracted(
+        timeline,
+        f"error:{number}:{field}:{error.line_number}",
+        {
+            "event_type": "error",
+            "pattern": error.pattern,
+            "matched_value": error.matched,
+            "original_line": error.line,
+            "line_number": error.line_number,
+            "metadata": {"step": number, "field": field, **known},
+            "risk_level": RISK[error.pattern],
+        },
+    )
 
 
 def _extracted(timeline: Timeline, label: str, data: dict[str, Any]) -> None:
@@ -219,11 +235,7 @@ def _finish(recording: Recording, status: str, timeline: Timeline) -> None:
     complete = bool(durations) and len(durations) == len(recording.steps)
     state = recording.steps[-1].state if recording.steps else None
     shown = status[:MAX_NAME_CHARACTERS]
-    message = (
-        f"The run ended with exit status {shown}."
-        if recording.exit_status
-        else "The file has no exit status."
-    )
+    message = f"The run ended with exit status {shown}." if recording.exit_status else "The file has no exit status."
     summary = {"exit_status": shown, "submission": submission, "api_calls": recording.count("api_calls")}
     timeline.add(
         "run.finished",

@@ -16,7 +16,7 @@ _USERINFO = re.compile(r"(://)[^/@\s]*@")
 _MODEL = ("name", "temperature", "top_p", "per_instance_cost_limit", "total_cost_limit")
 
 
-class UnreadableTrajectory(Exception):  # noqa: N818 - it names the state of a file, not of the program
+class UnreadableTrajectory(Exception):
     """The file cannot be imported, and nothing of it was; the message names it, what is wrong, what to do."""
 
 
@@ -166,9 +166,7 @@ def _config(replay: dict[str, Any]) -> dict[str, Any]:
         "agent": _at(replay, "agent", "name"),
         "model": {key: _at(replay, "agent", "model", key) for key in _MODEL},
         "image": _at(replay, "env", "deployment", "image"),
-        "repo": {
-            key: _at(replay, "env", "repo", key) for key in ("type", "repo_name", "github_url", "base_commit")
-        },
+        "repo": {key: _at(replay, "env", "repo", key) for key in ("type", "repo_name", "github_url", "base_commit")},
         "problem_statement": {
             key: _at(replay, "problem_statement", key) for key in ("type", "id", "github_url", "text")
         },

@@ -15,9 +15,7 @@ class Timeline:
         self._ids = uuid.UUID(bytes=digest[:16], version=5)
         self._envelope = {"tenantid": tenant, "datacontenttype": "application/json"}
         self._source = source
-        self.session, self.run, self.exception = (
-            self.id_of(kind) for kind in ("session", "run", "exception")
-        )
+        self.session, self.run, self.exception = (self.id_of(kind) for kind in ("session", "run", "exception"))
 
     def id_of(self, label: str) -> str:
         return str(uuid.uuid5(self._ids, label))

@@ -5,7 +5,7 @@ import gc
 import os
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 from faststream import FastStream
@@ -142,24 +142,22 @@ class Worker:
 
     @asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[None]:
-        await check_schema(self._database)
-        await check_topics(self._settings)
-        await self._reader.start()
-        maintenance = asyncio.create_task(self._maintenance.hourly())
-        port = await self._http.start()
-        log.info("started", worker=self._name, http_port=port, consumers=[s.name for s in self._streams])
-        gc.collect()
-        gc.freeze()  # what start-up made stays: the collector need not walk it with every batch
-        gc.set_threshold(50_000, 20, 20)
-        try:
+        async with AsyncExitStack() as closing:  # closed in the reverse, also when a check says stop
+            closing.push_async_callback(self._database.close)
+            closing.push_async_callback(self._dead_letters.close)
+            closing.push_async_callback(self._reader.stop)
+            await check_schema(self._database)
+            await check_topics(self._settings)
+            await self._reader.start()
+            closing.callback(asyncio.create_task(self._maintenance.hourly()).cancel)
+            closing.push_async_callback(self._http.stop)
+            port = await self._http.start()
+            log.info("started", worker=self._name, http_port=port, consumers=[s.name for s in self._streams])
+            gc.collect()
+            gc.freeze()  # what start-up made stays: the collector need not walk it with every batch
+            gc.set_threshold(50_000, 20, 20)
             yield
-        finally:
-            maintenance.cancel()
-            await self._http.stop()
-            await self._reader.stop()
-            await self._dead_letters.close()
-            await self._database.close()
-            log.info("stopped", because=self._stopped_because or "signal")
+        log.info("stopped", because=self._stopped_because or "signal")
 
     async def _drain(self) -> None:
         """On SIGTERM: take nothing new, finish and commit what is in flight; FastStream then leaves the groups."""

@@ -7,7 +7,7 @@ from aiokafka.errors import KafkaError
 
 from persistence import migrate
 from persistence.database import WORKER, Database, PoolLimits
-from persistence.verdict import Verdict, judge
+from persistence.verdict import Verdict, judge, named_objects
 from workers import kafka
 from workers.failure import Stop
 from workers.settings import Settings
@@ -37,11 +37,7 @@ async def check_schema(opened: Database) -> None:
         except Exception as error:
             judgement = judge(error)
             if judgement.verdict is not Verdict.retry:
-                names_only = (judgement.sqlstate or "")[:2] in {"22", "28", "3D", "42"}
-                detail = f": {error}" if names_only else ""
-                raise Stop(
-                    f"the database cannot be used: {judgement.message}{detail}; try `siltstone db upgrade`"
-                ) from error
+                raise Stop(f"the database cannot be used: {judgement.message}{named_objects(error)}") from error
             await asyncio.sleep(PAUSE_SECONDS)
             continue
         if revision != migrate.head():

@@ -13,7 +13,7 @@ from persistence.database import Database
 from persistence.offsets import Spans
 from persistence.store import prepare, store
 from persistence.tenants import Tenants
-from persistence.verdict import Judgement, Verdict, judge
+from persistence.verdict import Judgement, Verdict, judge, named_objects
 from workers.decoding import Decoded, Place, Readable, Refused, place_of
 from workers.failure import RetryLater, Stop
 from workers.refusal_guard import RefusalGuard
@@ -208,12 +208,7 @@ def next_step(judgement: Judgement, error: Exception) -> Exception:
         case Verdict.refuse | Verdict.defect:
             return BadRow(judgement)
         case Verdict.stop:
-            # Errors of these classes name objects of the database, never a row's values.
-            names_only = (judgement.sqlstate or "")[:2] in {"28", "3D", "3F", "42"}
-            detail = f": {error}" if names_only else ""
-            return Stop(
-                f"the database cannot take any record: {judgement.message}{detail}; is it migrated? siltstone db status"
-            )
+            return Stop(f"the database cannot take any record: {judgement.message}{named_objects(error)}")
 
 
 def _tenant_refusal(readable: Readable, status: str | None) -> Refusal:

@@ -1,4 +1,4 @@
-"""The snapshot's SQL against Python's sets, and what `siltstone verify` says when it cannot check or is asked for ids."""
+"""The snapshot's SQL against Python's sets; what `siltstone verify` says when it cannot check, or is asked for ids."""
 
 import json
 import random
@@ -17,23 +17,19 @@ LEDGER = (Member.STORED, Member.DUPLICATE, Member.REFUSED, Member.INVISIBLE)
 INSERT_ROWS = """
 INSERT INTO {log} (event_uid, tenant_id, {subject}, event_time, ce_type, event_id, event_source,
                    kafka_topic, kafka_partition, kafka_offset)
-SELECT coalesce($5::uuid, gen_random_uuid()), 'acme', 's', $6, 't', $4, '/tests', $1, $2, o
+SELECT coalesce($5::uuid, ('00000000' || substr(gen_random_uuid()::text, 9))::uuid), 'acme', 's', now(), 't', $4,
+       '/tests', $1, $2, o
 FROM unnest($3::bigint[]) AS o
 """
 
 
 async def insert_rows(
-    connection: asyncpg.Connection, log: str, topic: str, partition: int, offsets: set[int], **event: object
+    connection: asyncpg.Connection, log: str, topic: str, partition: int, offsets: set[int], **event: str
 ) -> None:
-    """Rows of a log, at these offsets; in its oldest partition unless `uid` says otherwise."""
+    """Rows of a log at these offsets, in its oldest partition; `id` and `uid` are of a single one."""
     subject = "run_id" if log == "run_event" else "session_id"
     statement = INSERT_ROWS.format(log=log, subject=subject)
-    at = await connection.fetchval("SELECT $1::timestamptz", event.get("at")) or await connection.fetchval(
-        "SELECT now()"
-    )
-    await connection.execute(
-        statement, topic, partition, list(offsets), str(event.get("id", "e")), event.get("uid"), at
-    )
+    await connection.execute(statement, topic, partition, list(offsets), event.get("id", "e"), event.get("uid"))
 
 
 async def test_segments_are_what_python_sets_say(database_url: str) -> None:

@@ -13,7 +13,7 @@ from tests.support.worker import WorkerProcess
 
 async def stopped(worker: WorkerProcess) -> str:
     """The one line that a worker ended with; it did not end well."""
-    assert await worker.ended(60) == 1
+    assert await worker.ended(40) == 1
     assert "Traceback" not in worker.log
     (line,) = last_words(worker)
     return line

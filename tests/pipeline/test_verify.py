@@ -10,9 +10,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from tests.support.events import encoded, event, extraction, record
-from tests.support.installation import Installation
+from tests.support.installation import Header, Installation
 
-BAD = (b"acme/x", b"no JSON", [])
+BAD: tuple[bytes, bytes, list[Header]] = (b"acme/x", b"no JSON", [])
 
 
 def verified(installation: Installation, *arguments: str) -> tuple[int, list[tuple[Any, ...]], dict[str, Any]]:
@@ -102,7 +102,7 @@ async def test_verify_finds_what_was_damaged_and_nothing_else(installation: Inst
     # Now damage. Letters 40 and 52 stay in the index, and partition 2 is committed over nothing but a marker.
     await remove_records(installation, installation.dlq("extraction"), 1, -1)
     doomed = "FROM extraction_event WHERE kafka_partition = 3 AND kafka_offset = ANY ($1)"
-    await installation.execute(f"DELETE {doomed}", [5, 6, 9])  # noqa: S608 - a constant
+    await installation.execute(f"DELETE {doomed}", [5, 6, 9])
     await installation.execute(
         "UPDATE extraction_event SET kafka_offset = 1000 WHERE kafka_partition = 3 AND kafka_offset = 12"
     )

@@ -16,6 +16,7 @@ from tests.support import golden
 from tests.support.decoding import decoded, refusal_or_none
 from tests.support.histories import history
 
+SEEDS = st.integers(0, 2**32 - 1)
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | texts | st.floats(allow_nan=False, allow_infinity=False),
@@ -24,11 +25,11 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
-@given(random=st.randoms(use_true_random=False))
-def test_a_valid_event_comes_back_as_it_was_sent(random: Random) -> None:
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS)
+def test_a_valid_event_comes_back_as_it_was_sent(seed: int) -> None:
     """Decoding, encoding the struct and decoding again gives equal data; its JSON says what was sent."""
-    for one in history(random, 3):
+    for one in history(Random(seed), 3):
         event = decoded(one)
         said = msgspec.json.Encoder(decimal_format="number").encode(event.data)
         again = decoded(json.dumps(one | {"data": "@"}).encode().replace(b'"@"', said))
@@ -87,7 +88,7 @@ headers = st.lists(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
     name=st.sampled_from(sorted(EVENT_TYPES)),
     at=st.integers(0, 2000),

@@ -182,7 +182,8 @@ def test_no_event_is_above_a_mebibyte(filler: str) -> None:
     started = _only(made, "run.started")
     assert (len(started["model"]), len(started["external_ref"])) == (100, 255)
     assert len(_only(made, "exception.created")["set"]["type"]) == 255
-    tool = _of(made, "extraction.recorded")[0]["metadata"]
+    found = _of(made, "extraction.recorded")
+    tool = next(data["metadata"] for data in found if data["event_type"] == "tool")
     assert tool["observation_cut_from_characters"] == len(text)
 
 
@@ -256,3 +257,21 @@ def test_text_in_parts_is_joined(key: str) -> None:
         assert _only(made, "code_block.captured")["content"] == "ls"
     if key == "action":
         assert _only(made, "extraction.recorded")["metadata"]["action"] == "```\nls\n```"
+
+
+def test_errors_and_code_are_found_in_what_the_agent_said_and_saw() -> None:
+    """A traceback that the agent quotes and a fenced block that it was shown are recorded, each with its field."""
+    step = {
+        "action": "ls",
+        "observation": "look:\n```python\nprint(1)\n```\n",
+        "response": "It failed:\nTypeError: no such thing\n",
+        "thought": "",
+        "state": None,
+    }
+    made = _events(json.dumps({"trajectory": [step], "history": [], "info": {"exit_status": "submitted"}}).encode())
+    errors = [d for d in _of(made, "extraction.recorded") if d["event_type"] == "error"]
+    assert [(e["metadata"]["field"], e["line_number"]) for e in errors] == [("response", 2)]
+    assert [(b["context"]["field"], b["content"]) for b in _of(made, "code_block.captured")] == [
+        ("observation", "print(1)")
+    ]
+    assert _of(made, "node.executed")[0]["status"] == "completed"
