@@ -3,11 +3,13 @@
 import asyncio
 import gc
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
+from aiokafka.errors import KafkaError
 from faststream import FastStream
 from faststream.kafka import KafkaRouter
 
@@ -19,7 +21,7 @@ from workers.assignment import Assignment
 from workers.claims import Claims
 from workers.continuity import Gaps
 from workers.dead_letters import DeadLetters
-from workers.failure import Stop
+from workers.failure import GivenUp, Stop
 from workers.health import Health, Stream
 from workers.hold import Hold
 from workers.http import HttpServer
@@ -35,6 +37,7 @@ from workers.writer import Writer
 
 DRAIN_MARGIN_SECONDS = 10.0  # between giving up a batch and the end of the rebalance
 REBALANCE_SECONDS = 60.0
+METADATA_MAX_AGE_MS = 10_000  # how soon added partitions, and a topic made anew, are seen; 5 minutes by default
 
 log = structlog.get_logger("siltstone.worker")
 
@@ -46,6 +49,7 @@ class Worker:
         self._settings = settings
         self._name = f"{socket.gethostname()}-{os.getpid()}"
         self._stopped_because: str | None = None
+        self._stopping = asyncio.Event()
         self._metrics = Metrics()
         self._database = database(settings, self._name)
         self._reader = kafka.reader(settings)
@@ -63,6 +67,7 @@ class Worker:
             routers=[*(self._family(family, consumers) for family in families), self._letter_index()],
             apply_types=False,
             allow_auto_create_topics=False,
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
             graceful_timeout=settings.shutdown_timeout_seconds,
             logger=None,
         )
@@ -73,8 +78,13 @@ class Worker:
         """Run until a signal, or until something says stop: then the reason is returned."""
         try:
             await self._app.run()
+        except GivenUp:
+            return None
         except Stop as stop:
             return str(stop)
+        except KafkaError as error:
+            servers = self._settings.kafka_bootstrap_servers
+            return f"Kafka at {servers} went away during start-up: {type(error).__name__}; start the worker again"
         return self._stopped_because
 
     def _family(self, family: Family, consumers: int) -> KafkaRouter:
@@ -138,6 +148,11 @@ class Worker:
     def _stop(self, because: str) -> None:
         """End the process, with this as its last word; the first reason counts."""
         self._stopped_because = self._stopped_because or because
+        self._signalled()
+
+    def _signalled(self) -> None:
+        """Stop in order, also while start-up still waits for a database or a broker."""
+        self._stopping.set()
         self._app.exit()
 
     @asynccontextmanager
@@ -146,12 +161,14 @@ class Worker:
             closing.push_async_callback(self._database.close)
             closing.push_async_callback(self._dead_letters.close)
             closing.push_async_callback(self._reader.stop)
-            await check_schema(self._database)
-            await check_topics(self._settings)
-            await self._reader.start()
-            closing.callback(asyncio.create_task(self._maintenance.hourly()).cancel)
             closing.push_async_callback(self._http.stop)
             port = await self._http.start()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, self._signalled)
+            await check_schema(self._database, self._stopping)
+            await check_topics(self._settings, self._stopping)
+            await self._reader.start()
+            closing.callback(asyncio.create_task(self._maintenance.hourly()).cancel)
             log.info("started", worker=self._name, http_port=port, consumers=[s.name for s in self._streams])
             gc.collect()
             gc.freeze()  # what start-up made stays: the collector need not walk it with every batch

@@ -103,6 +103,7 @@ class Health:
 
     async def refresh(self) -> None:
         """Bring the gauges up to date, for a scrape."""
+        self._metrics.lag.clear()  # partitions that went to another worker are its to report
         self._metrics.holding.set(float(any(s.is_holding for s in self._streams)))
         for stream in self._streams:
             for partition, behind in (await stream.behind()).items():

@@ -3,6 +3,7 @@
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from workers.failure import Stop
 from workers.health import Health
 from workers.metrics import Metrics
 
@@ -23,9 +24,13 @@ class HttpServer:
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
 
     async def start(self) -> int:
-        """Listen; the port that was taken (a free one when the setting is 0). Raises OSError when it is taken."""
+        """Listen; the port (a free one when the setting is 0). Raises Stop when somebody else has it."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, EVERY_INTERFACE, self._port).start()
+        try:
+            await web.TCPSite(self._runner, EVERY_INTERFACE, self._port).start()
+        except OSError as error:
+            message = f"port {self._port} cannot be listened on ({error.strerror}); set SILTSTONE_HTTP_PORT"
+            raise Stop(message) from error
         port: int = self._runner.addresses[0][1]
         return port
 

@@ -1,6 +1,7 @@
 """What must hold before a worker takes its first record: a migrated database, topics that exist."""
 
 import asyncio
+import contextlib
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -9,7 +10,7 @@ from persistence import migrate
 from persistence.database import WORKER, Database, PoolLimits
 from persistence.verdict import Verdict, judge, named_objects
 from workers import kafka
-from workers.failure import Stop
+from workers.failure import GivenUp, Stop
 from workers.settings import Settings
 
 START_SECONDS = 60.0
@@ -28,7 +29,7 @@ def database(settings: Settings, application: str, role: str | None = WORKER) ->
     return Database(settings.database_url.get_secret_value(), role, pool=pool, application=application)
 
 
-async def check_schema(opened: Database) -> None:
+async def check_schema(opened: Database, stopping: asyncio.Event) -> None:
     """Raise Stop unless the database is migrated to what this program knows. An outage is waited for."""
     while True:
         try:
@@ -38,7 +39,7 @@ async def check_schema(opened: Database) -> None:
             judgement = judge(error)
             if judgement.verdict is not Verdict.retry:
                 raise Stop(f"the database cannot be used: {judgement.message}{named_objects(error)}") from error
-            await asyncio.sleep(PAUSE_SECONDS)
+            await _pause(stopping)
             continue
         if revision != migrate.head():
             have = f"is at revision {revision}" if revision else "was never migrated"
@@ -46,7 +47,7 @@ async def check_schema(opened: Database) -> None:
         return
 
 
-async def check_topics(settings: Settings) -> None:
+async def check_topics(settings: Settings, stopping: asyncio.Event) -> None:
     """Raise Stop when a topic is missing; a broker that is away is waited for, up to a minute."""
     wanted = [*kafka.topics(settings).values(), *kafka.dlq_topics(settings).values()]
     deadline = asyncio.get_running_loop().time() + START_SECONDS
@@ -60,10 +61,18 @@ async def check_topics(settings: Settings) -> None:
                 raise Stop(
                     f"Kafka does not answer at {settings.kafka_bootstrap_servers}: {type(error).__name__}"
                 ) from error
-            await asyncio.sleep(PAUSE_SECONDS)
+            await _pause(stopping)
             continue
         finally:
             await admin.close()
         if missing := sorted(set(wanted) - present):
             raise Stop(f"these topics are missing: {', '.join(missing)}; run `siltstone topics apply`")
         return
+
+
+async def _pause(stopping: asyncio.Event) -> None:
+    """Wait before another look; raises GivenUp when the worker is to stop."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stopping.wait(), PAUSE_SECONDS)
+    if stopping.is_set():
+        raise GivenUp("stopped before the worker had started")

@@ -15,6 +15,7 @@ async def stopped(worker: WorkerProcess) -> str:
     """The one line that a worker ended with; it did not end well."""
     assert await worker.ended(40) == 1
     assert "Traceback" not in worker.log
+    assert '"level": "error"' not in worker.log
     (line,) = last_words(worker)
     return line
 
@@ -36,7 +37,7 @@ async def test_what_is_missing_at_the_start_is_named_with_its_remedy(installatio
     assert "nowhere.siltstone.extraction" in no_topics
     assert "run `siltstone topics apply`" in no_topics
     assert "3D000" in no_database
-    assert "_gone" in no_database
+    assert '_gone" does not exist; create it, or correct DATABASE_URL' in no_database
 
 
 FAULTS = {
@@ -73,7 +74,7 @@ async def test_a_missing_table_privilege_or_column_stops_the_worker(installation
     for family, (_, sqlstate, name) in FAULTS.items():
         assert sqlstate in lines[family]
         assert name in lines[family]
-        assert "siltstone db status" in lines[family]
+        assert "is it migrated? `siltstone db status` tells" in lines[family]
         assert await installation.committed(family) == {}
         assert await installation.read_all(installation.dlq(family)) == []
     for repair in MENDING:

@@ -57,7 +57,7 @@ def list_letters(
 def _cells(letter: Mapping[str, Any], prefix: str) -> tuple[str, str, str]:
     """Two lines for each letter, so that its id stays whole in 80 columns."""
     record = f"{letter['topic'].removeprefix(prefix)}/{letter['partition']}@{letter['offset']}"
-    failed_at = letter["last_failed_at"].strftime("%Y-%m-%d %H:%M:%S")
+    failed_at = letter["last_failed_at"].strftime("%Y-%m-%d %H:%M")
     return (
         f"{letter['id']}\n  {record}",
         f"{letter['reason']}\n  {letter['tenant_id'] or '-'}",

@@ -1,0 +1,46 @@
+"""docs/settings.md, docs/metrics.md."""
+
+from collections.abc import Iterator
+
+from pydantic import SecretStr
+
+from docs.pages.markdown import page, table
+from workers.metrics import Metrics
+from workers.settings import FILE_SUFFIX, Settings, is_secret, variable_of
+
+
+def settings() -> str:
+    """docs/settings.md."""
+    intro = (
+        "Environment variables, read once and checked at start; an empty variable is as good as none. "
+        f"A secret may also be given as `NAME{FILE_SUFFIX}`, the path of a file that holds it."
+    )
+    return page("Settings", intro, _settings())
+
+
+def _settings() -> Iterator[str]:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+        shown = "" if default is None or default == "" else f"`{str(default).lower() if default is False else default}`"
+        secret = f"; also `{variable_of(name)}{FILE_SUFFIX}`" if is_secret(name) else ""
+        rows.append((f"`{variable_of(name)}`", shown, (field.description or "") + secret))
+    yield from table(("variable", "default", "meaning"), rows)
+
+
+def metrics() -> str:
+    """docs/metrics.md."""
+    intro = (
+        "`/metrics` on `SILTSTONE_HTTP_PORT` gives these in the Prometheus text format; counters end in `_total`, "
+        "histograms in `_bucket`, `_sum` and `_count`."
+    )
+    return page("Metrics", intro, _metrics())
+
+
+def _metrics() -> Iterator[str]:
+    rows = []
+    for name, metric in vars(Metrics()).items():
+        if name != "registry":
+            labels = ", ".join(f"`{label}`" for label in metric._labelnames)  # noqa: SLF001 - no public name for it
+            rows.append((f"`{metric._name}`", metric._type, labels, metric._documentation))  # noqa: SLF001
+    yield from table(("metric", "kind", "labels", "meaning"), rows)
