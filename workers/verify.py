@@ -25,6 +25,7 @@ from workers.discrepancies import Discrepancy, Report, Totals
 from workers.settings import Settings
 
 ANSWER_SECONDS = 30
+FETCH_WAIT_MS = 20  # a question waits for the fetch before it, on one connection
 NEAR = 1_000  # offsets; two gaps nearer than this are read in one go, a seek costs about as much
 PENDING_SPANS = 50_000  # gaps held before they are read: bounds the memory
 
@@ -60,7 +61,7 @@ async def verify(
     KafkaAway, TopicMissing, or what the driver raises. Memory does not grow with the offsets.
     """
     report = Report(found)
-    reader = kafka.reader(settings)
+    reader = kafka.reader(settings, fetch_max_wait_ms=FETCH_WAIT_MS)
     with _answers(settings):
         await reader.start()
     try:
@@ -173,11 +174,11 @@ class Kept:
 
     async def check_ends(self) -> None:
         """Report partitions that end below what was committed or settled: made anew, or an offset set beyond."""
-        for b in self._bounds:
-            with _answers(self._settings):
-                end = await self._end(TopicPartition(b.topic, b.partition))
-            if end < (top := self._tops[b.topic, b.partition]):
-                self._report.add(b.topic, b.partition, end, top, Kind.beyond_end)
+        with _answers(self._settings):
+            ends = await self._reader.end_offsets([TopicPartition(b.topic, b.partition) for b in self._bounds])
+        for place, end in sorted(ends.items()):
+            if end < (top := self._tops[place.topic, place.partition]):
+                self._report.add(place.topic, place.partition, end, top, Kind.beyond_end)
         self._report.close_partition()
 
     async def _end(self, place: TopicPartition) -> int:

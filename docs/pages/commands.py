@@ -22,7 +22,7 @@ def commands() -> str:
 def _commands() -> Iterator[str]:
     yield "\n## Exit codes"
     yield from table(("code", "meaning"), [(str(code.value), _EXITS[code]) for code in Exit])
-    for path, command in walk(typer.main.get_command(app), "siltstone"):
+    for path, command in walk(program(), "siltstone"):
         yield f"\n## `{path}`\n\n{help_of(command)}"
         rows = [
             (f"`{names_of(parameter)}`", _default(parameter), getattr(parameter, "help", None) or "")
@@ -41,6 +41,11 @@ _EXITS: Mapping[Exit, str] = {
     Exit.UNAVAILABLE: "a service is unavailable",
     Exit.CHECK_FAILED: "a check failed",
 }
+
+
+def program() -> Any:
+    """The program's root command."""
+    return typer.main.get_command(app)
 
 
 def walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -13,8 +13,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
         yield "| " + " | ".join(head) + " |"
         yield "|" + " --- |" * len(head)
         for row in listed:
-            yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
+            yield "| " + " | ".join(_cell(text) for text in row) + " |"
     yield ""
+
+
+def _cell(text: str) -> str:
+    """Text that neither ends a cell nor reads as HTML."""
+    return (text if "`" in text else text.replace("<", "&lt;")).replace("|", "\\|").replace("\n", " ")
 
 
 def page(title: str, intro: str, body: Iterator[str]) -> str:

@@ -8,6 +8,15 @@ from docs.pages.markdown import page, table
 from workers.metrics import Metrics
 from workers.settings import FILE_SUFFIX, Settings, is_secret, variable_of
 
+OTHERS = {
+    "SILTSTONE_STACK_DIR": "where the local stack keeps its data; a folder of the user's unless set",
+    "SILTSTONE_TRACEBACK": "1 shows where an unexpected error came from",
+    "SILTSTONE_USE_EXTERNAL": "1 lets `demo` and the tests use KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL, in a database "
+    "and a topic prefix of their own; without it they ignore both and start a stack",
+    "NO_COLOR": "no colours in what is printed",
+}
+"""Variables that settings.py does not read."""
+
 
 def settings() -> str:
     """docs/settings.md."""
@@ -26,6 +35,8 @@ def _settings() -> Iterator[str]:
         secret = f"; also `{variable_of(name)}{FILE_SUFFIX}`" if is_secret(name) else ""
         rows.append((f"`{variable_of(name)}`", shown, (field.description or "") + secret))
     yield from table(("variable", "default", "meaning"), rows)
+    yield "\n## Of the program itself\n\nThese are no worker's settings; commands and tests read them."
+    yield from table(("variable", "meaning"), [(f"`{name}`", meaning) for name, meaning in OTHERS.items()])
 
 
 def metrics() -> str:

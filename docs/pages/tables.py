@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from alembic.script import ScriptDirectory
 from sqlalchemy import Table
+from sqlalchemy.engine import make_url
 
 from docs.pages.indexes import INDEX_COSTS, INDEX_REASONS
 from docs.pages.markdown import page, table
@@ -11,6 +12,8 @@ from persistence import migrate
 from persistence.columns import metadata
 from persistence.states import STATE_BY_NAME
 from persistence.tables import LOG_TABLES, STATE_TABLES
+
+DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
 
 INTRO = """\
 Every accepted event makes one row in one log, append-only, and is merged into the state of the thing it is about.
@@ -55,7 +58,7 @@ def _table(one: Table) -> Iterator[str]:
     for column in one.columns:
         merged = state.by_name.get(column.name) if state else None
         comment = (column.comment or "").removesuffix(f" ({merged.rule.value})" if merged else "")
-        said = ["`" + column.name + "`", str(column.type.compile()), "" if column.nullable else "not null"]
+        said = ["`" + column.name + "`", column.type.compile(DIALECT).lower(), "" if column.nullable else "not null"]
         rows.append([*said, *([merged.rule.value if merged else ""] if state else []), comment])
     merge = ["merge"] if state else []
     yield from table(["column", "type", "null", *merge, "meaning"], rows)

@@ -112,7 +112,11 @@ def test_every_reason_is_documented() -> None:
 
 def neighbour(number: int) -> Raw:
     """A good record."""
-    return b"acme/r-good", encoded(event("node.executed", "r-good", {"node_name": f"n{number}", "status": "completed"})), [STRUCTURED]
+    return (
+        b"acme/r-good",
+        encoded(event("node.executed", "r-good", {"node_name": f"n{number}", "status": "completed"})),
+        [STRUCTURED],
+    )
 
 
 @pytest.fixture
@@ -185,18 +189,22 @@ def check_letter(letter: Any, record: Any, expected: tuple[str, str], installati
         "__dlq.errors.delivery.count", "x-dlq-reason", "x-dlq-stage", "x-dlq-original-timestamp",
         "x-dlq-redrive-count", "x-dlq-app",
     }  # fmt: skip
-    assert ours | {
-        "__dlq.errors.topic": record.topic,
-        "__dlq.errors.partition": "1",
-        "__dlq.errors.offset": str(record.offset),
-        "__dlq.errors.group": f"{installation.prefix.rstrip('.')}.execution",
-        "__dlq.errors.delivery.count": "1",
-        "x-dlq-reason": expected[0],
-        "x-dlq-stage": expected[1],
-        "x-dlq-original-timestamp": str(record.timestamp),
-        "x-dlq-redrive-count": "0",
-        "x-dlq-app": "siltstone",
-    } == ours
+    assert (
+        ours
+        | {
+            "__dlq.errors.topic": record.topic,
+            "__dlq.errors.partition": "1",
+            "__dlq.errors.offset": str(record.offset),
+            "__dlq.errors.group": f"{installation.prefix.rstrip('.')}.execution",
+            "__dlq.errors.delivery.count": "1",
+            "x-dlq-reason": expected[0],
+            "x-dlq-stage": expected[1],
+            "x-dlq-original-timestamp": str(record.timestamp),
+            "x-dlq-redrive-count": "0",
+            "x-dlq-app": "siltstone",
+        }
+        == ours
+    )
 
 
 def check_row(row: dict[str, Any], letter: Any, sent: Raw, expected: tuple[str, str]) -> None:

@@ -97,7 +97,9 @@ def test_the_fold_is_what_one_after_the_other_gives(seed: int, length: int) -> N
 
 
 times = st.integers(0, 2**48 * 1000 - 1) | st.integers(1_769_860_800_000_000, 1_769_860_800_000_003)
-sequences = st.none() | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=4)
+sequences = st.none() | st.text(
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=4
+)
 uids = st.binary(min_size=10, max_size=10)
 parts = st.tuples(times, sequences, st.sampled_from(Rank), uids)
 

@@ -55,7 +55,7 @@ def _members(random: Random, declared: type[Struct]) -> dict[str, Any]:
     for field in structs.fields(declared):
         choice = "value" if field.required else random.choice(("value", "value", "null", "absent"))
         if choice != "absent":
-            values = words_of(declared).get(field.name) or VALUES[kinds_of(declared)[field.name]]  # type: ignore[arg-type]
+            values = words_of(declared).get(field.name) or VALUES[kinds_of(declared)[field.name]]
             members[field.encode_name] = random.choice(values) if choice == "value" else None
     return members
 

@@ -107,8 +107,8 @@ class Demonstration:
         repeated = len(events.shuffled(self._good)) - len(self._good)
         self._narrator.step(
             "Events: siltstone publish examples/*.jsonl",
-            f"{len(self._good)} events of agent sessions, graph runs and business exceptions, out of order,",
-            f"{repeated} of them twice; and {len(self._refused)} that cannot be stored, as producers get them wrong.",
+            f"{len(self._good)} events: agent sessions, graph runs and business exceptions, out of order,",
+            f"{repeated} of them twice; and {len(self._refused)} that cannot be stored, each wrong in its own way.",
         )
         await self._publish(events.records(self._settings, events.shuffled(self._good)))
         await self._publish(iter([record for record, _ in self._refused]))

@@ -1,0 +1,44 @@
+"""The form of a dead letter: its id, and headers that a second trip replaces."""
+
+import uuid
+
+from contracts import letter
+
+
+def test_a_redelivered_record_makes_the_same_letter() -> None:
+    """The id is a UUIDv5 of topic, partition, offset, timestamp and value; any other of these gives another."""
+    first = letter.letter_id("t", 1, 2, 3, b"v")
+    assert first.version == 5
+    assert first == letter.letter_id("t", 1, 2, 3, b"v")
+    others = [
+        ("u", 1, 2, 3, b"v"),
+        ("t", 2, 2, 3, b"v"),
+        ("t", 1, 3, 3, b"v"),
+        ("t", 1, 2, 4, b"v"),
+        ("t", 1, 2, 3, b"w"),
+    ]
+    assert len({first, *(letter.letter_id(*other) for other in others)}) == 6
+    assert letter.letter_id("t", 1, 2, 3, None) != letter.letter_id("t", 1, 2, 3, b"")
+
+
+def test_the_id_of_a_known_record_never_changes() -> None:
+    """Letters made long ago keep their id."""
+    assert letter.letter_id("siltstone.execution", 1, 2, 3, b"v") == uuid.UUID("33f7bd83-c83e-5cb3-900d-fa9280a5351b")
+
+
+def test_a_second_trip_replaces_its_headers() -> None:
+    """Headers of an earlier trip go, the record's own stay byte for byte and in order, and are never appended to."""
+    own = [("a", b"\xff"), ("b", None), ("a", b"2")]
+    once = letter.with_headers(own, {letter.ID: "1", letter.REASON: "bad_json", letter.TOPIC: "t"})
+    twice = letter.with_headers(once, {letter.ID: "2"})
+    assert once == [*own, (letter.ID, b"1"), (letter.REASON, b"bad_json"), (letter.TOPIC, b"t")]
+    assert twice == [*own, (letter.ID, b"2")]
+    assert letter.own_headers(twice) == own
+
+
+def test_a_text_is_cut_at_4_kib_of_utf_8() -> None:
+    """At most 4,096 bytes, never half a character; a lone surrogate is written as an escape."""
+    assert letter.cut("x" * 5000) == "x" * 4096
+    assert letter.cut("é" * 5000) == "é" * 2048
+    assert letter.cut("x" + "é" * 5000) == "x" + "é" * 2047
+    assert letter.cut("\ud800") == "\\ud800"
