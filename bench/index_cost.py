@@ -2,14 +2,16 @@
 
     python -m bench.index_cost        needs DATABASE_URL, a Postgres where databases may be made
 
-Rows are copied within the server, in the order of their keys, so that the difference is the index's alone.
+Rows are made within the server, in the order of their keys, so that the difference is the index's alone. Time is the
+CPU time of the server's process, which is the same however busy the machine is; the server must be on this machine.
 """
 
 import asyncio
-import contextlib
+import json
 import os
-import time
 import uuid
+from pathlib import Path
+from typing import NamedTuple
 
 import asyncpg
 from sqlalchemy.engine import make_url
@@ -17,7 +19,7 @@ from sqlalchemy.engine import make_url
 from persistence import migrate
 
 ROWS = 20_000  # a transaction
-ROUNDS = 9
+ROUNDS = 5
 
 EXTRACTION = """
 INSERT INTO extraction_event (event_uid, tenant_id, session_id, event_time, ce_type, event_id, event_source,
@@ -62,6 +64,13 @@ async def main() -> None:
         await admin.close()
 
 
+class Cost(NamedTuple):
+    """Of one insert of ROWS rows: CPU time of its server process, and the log that it writes ahead."""
+
+    seconds: float
+    wal_bytes: int
+
+
 async def measure(connection: asyncpg.Connection, table: str, insert: str) -> None:
     """The best of interleaved rounds, each rolled back: with every index, with the key alone, with one more."""
     found = await connection.fetch(
@@ -71,33 +80,42 @@ async def measure(connection: asyncpg.Connection, table: str, insert: str) -> No
     indexes = sorted(row[0] for row in found)
     only = {index: [other for other in indexes if other != index] for index in indexes}
     variants: dict[str, list[str]] = {"all": [], "key alone": indexes} | only
-    taken: dict[str, list[float]] = {variant: [] for variant in variants}
+    costs: dict[str, list[Cost]] = {variant: [] for variant in variants}
     for number in range(ROUNDS):
         for variant, dropped in variants.items():
-            taken[variant].append(await once(connection, insert, dropped, f"{number}{variant}"))
-    micros = {variant: min(seconds) / ROWS * 1e6 for variant, seconds in taken.items()}
-    print(f"\n{table}: {micros['all']:.1f} µs a row with every index, {micros['key alone']:.1f} with its key alone")
+            costs[variant].append(await once(connection, insert, dropped, f"{number}{variant}"))
+    best = {v: Cost(min(c.seconds for c in of), min(c.wal_bytes for c in of)) for v, of in costs.items()}
+    print(f"\n{table}, a row: {said(best['all'])} with every index, {said(best['key alone'])} with its key alone")
     for index in indexes:
-        cost = micros[index] - micros["key alone"]
-        print(f"  {index:<55} {cost:6.1f} µs a row, {100 * cost / micros['all']:3.0f} % of the insert")
+        key, one = best["key alone"], best[index]
+        print(f"  {index:<55} {said(Cost(one.seconds - key.seconds, one.wal_bytes - key.wal_bytes))}")
 
 
-class _Undone(Exception):
-    """Rolls a round back."""
+def said(cost: Cost) -> str:
+    """Of one row."""
+    return f"{cost.seconds / ROWS * 1e6:5.1f} µs, {cost.wal_bytes / ROWS:4.0f} bytes of WAL"
 
 
-async def once(connection: asyncpg.Connection, insert: str, dropped: list[str], salt: str) -> float:
-    """Seconds of one insert of ROWS rows; nothing of it stays."""
-    seconds = 0.0
-    with contextlib.suppress(_Undone):
-        async with connection.transaction():
-            for index in dropped:
-                await connection.execute(f"DROP INDEX {index}")
-            began = time.perf_counter()
-            await connection.execute(insert, salt, ROWS)
-            seconds = time.perf_counter() - began
-            raise _Undone
-    return seconds
+async def once(connection: asyncpg.Connection, insert: str, dropped: list[str], salt: str) -> Cost:
+    """The cost of one insert of ROWS rows; nothing of it stays."""
+    stat = Path(f"/proc/{connection.get_server_pid()}/stat")
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        for index in dropped:
+            await connection.execute(f"DROP INDEX {index}")
+        began = ticks(stat)
+        plan = await connection.fetchval(f"EXPLAIN (ANALYZE, WAL, TIMING OFF, FORMAT JSON) {insert}", salt, ROWS)
+        seconds = (ticks(stat) - began) / os.sysconf("SC_CLK_TCK")
+    finally:
+        await transaction.rollback()
+    return Cost(seconds, json.loads(plan)[0]["Plan"]["WAL Bytes"])
+
+
+def ticks(stat: Path) -> int:
+    """A process's user and system time."""
+    fields = stat.read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 if __name__ == "__main__":

@@ -77,7 +77,8 @@ def record_of(line: bytes, defaults: Defaults, window: TimeWindow, *, check: boo
             raise ValueError(_fault(error)) from None
         return Outgoing(topic_of(Family.extraction, defaults.topic_prefix), None, line, [STRUCTURED])
     value = line
-    if "specversion" not in members:
+    is_short = "specversion" not in members
+    if is_short and (check or {"type", "subject"} <= members.keys()):
         members = _complete(members, defaults)
         value = msgspec.json.encode(members)
     text = {name: _text(members.get(name)) for name in HEADER_ATTRIBUTES}

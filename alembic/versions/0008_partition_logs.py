@@ -59,6 +59,7 @@ DECLARE
   last_month timestamptz := this_month + make_interval(months => months_ahead);
   -- A month beyond what is accepted, so that a record which waited in its topic still finds its partition.
   kept_from timestamptz := this_month - make_interval(months => retention_months + 1);
+  first_month timestamptz;  -- where history ends
   history_to timestamptz;
   next_month timestamptz;
   victim text;
@@ -71,24 +72,31 @@ BEGIN
   IF NOT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass(format('public.%I', log)) AND relkind = 'p') THEN
     RAISE EXCEPTION '% is no partitioned log', log USING ERRCODE = '22023';
   END IF;
-  IF EXISTS (SELECT FROM siltstone_months(log) WHERE starts = last_month)
+  SELECT to_timestamp(('x' || lpad(left(translate(
+           substring(pg_get_expr(relpartbound, oid) FROM 'TO \(''([^'']+)''\)'), '-', ''), 12), 16, '0')
+         )::bit(64)::bigint / 1000.0)
+    INTO first_month FROM pg_class WHERE oid = to_regclass(format('public.%I', log || '_history'));
+  IF first_month IS NOT NULL
+     AND NOT EXISTS (SELECT FROM generate_series(first_month, last_month, interval '1 month') AS wanted
+                     WHERE wanted NOT IN (SELECT starts FROM siltstone_months(log)))
      AND (retention_months = 0 OR NOT EXISTS (SELECT FROM siltstone_months(log) WHERE starts < kept_from)) THEN
     RETURN done;
   END IF;
   PERFORM pg_advisory_xact_lock(hashtext('siltstone_maintain'), hashtext(log));
 
-  SELECT max(starts) + interval '1 month', min(starts) INTO next_month, history_to FROM siltstone_months(log);
-  IF next_month IS NULL THEN
-    next_month := this_month;
+  IF first_month IS NULL THEN
+    first_month := this_month;
     PERFORM siltstone_add_partition(log, 'history', 'MINVALUE', quote_literal(siltstone_uid_floor(this_month)));
     done := done || (log || '_history');
   END IF;
-  WHILE next_month <= last_month LOOP
+  FOR next_month IN
+    SELECT wanted FROM generate_series(first_month, last_month, interval '1 month') AS wanted
+    WHERE wanted NOT IN (SELECT starts FROM siltstone_months(log)) ORDER BY wanted
+  LOOP
     PERFORM siltstone_add_partition(log, to_char(next_month, 'YYYY_MM'),
                                     quote_literal(siltstone_uid_floor(next_month)),
                                     quote_literal(siltstone_uid_floor(next_month + interval '1 month')));
     done := done || (log || '_' || to_char(next_month, 'YYYY_MM'));
-    next_month := next_month + interval '1 month';
   END LOOP;
 
   IF retention_months > 0 THEN
