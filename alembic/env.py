@@ -19,8 +19,9 @@ def include_name(name: str | None, kind: str, _parents: object) -> bool:
 
 def migrate(connection: Connection) -> None:
     """Migrate within a session that holds the advisory lock: a second `db upgrade` waits for the first."""
-    run_script(connection, BECOME_OWNER)
+    # The lock comes first: two that grant at once fail, and later statements wait no longer than lock_timeout.
     connection.exec_driver_sql(f"SELECT pg_advisory_lock({ADVISORY_LOCK})")
+    run_script(connection, BECOME_OWNER)
     connection.commit()
     context.configure(
         connection=connection,

@@ -50,7 +50,7 @@ def schema_of(kind: EventType) -> Schema:
         "description": _DESCRIPTIONS["datacontenttype"],
         "anyOf": [{"type": "string", "pattern": _any_case("application/json")}, {"type": "null"}],
     }
-    properties["data"] = {**data_schema(kind), "title": kind.data.__name__}
+    properties["data"] = {**data_schema(kind), "title": kind.data.__name__, "description": _DESCRIPTIONS["data"]}
     return {
         "$schema": DIALECT,
         "$id": f"urn:siltstone:{kind.name}",
@@ -74,7 +74,7 @@ def data_schema(kind: EventType) -> Schema:
         changes: Schema = {"title": kind.changes.__name__, **fields_schema(kind.changes)}
         required = kind.changes_field in required_of(kind.data)
         schema["properties"][kind.changes_field] = changes if required else _or_null(changes)
-    return {"description": meaning_of(kind), **schema}
+    return schema
 
 
 def fields_schema(data: type[Data]) -> Schema:

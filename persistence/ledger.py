@@ -1,22 +1,6 @@
 """The ledger, read as sets: what became of every offset of a consumer group."""
 
-from dataclasses import dataclass, field
-
 import asyncpg
-
-from persistence.offsets import Spans, from_ranges
-
-
-@dataclass(slots=True)
-class Account:
-    """What the ledger says of one partition, over all its rows."""
-
-    topic: str
-    partition: int
-    stored: Spans = field(default_factory=list)
-    duplicate: Spans = field(default_factory=list)
-    refused: Spans = field(default_factory=list)
-    invisible: Spans = field(default_factory=list)
 
 
 async def end_of(connection: asyncpg.Connection, group: str, topic: str, partition: int) -> int:
@@ -31,23 +15,3 @@ async def end_of(connection: asyncpg.Connection, group: str, topic: str, partiti
         partition,
     )
     return end
-
-
-async def accounts(connection: asyncpg.Connection, group: str) -> list[Account]:
-    """The account of every partition that the group has settled anything of."""
-    rows = await connection.fetch(
-        """
-        SELECT topic, partition, range_agg(stored) AS stored, range_agg(duplicate) AS duplicate,
-               range_agg(refused) AS refused, range_agg(invisible) AS invisible
-        FROM ingest_batch WHERE consumer_group = $1 GROUP BY topic, partition ORDER BY topic, partition
-        """,
-        group,
-    )
-    return [
-        Account(
-            row["topic"],
-            row["partition"],
-            *(from_ranges(row[name]) for name in ("stored", "duplicate", "refused", "invisible")),
-        )
-        for row in rows
-    ]

@@ -97,7 +97,7 @@ class Worker:
                 group,
                 consumer=stream.consumer,
                 assignment=stream.assignment,
-                starts=Starts(self._database, group),
+                starts=Starts(self._database, self._reader, group),
                 gaps=self._gaps,
                 claims=Claims(self._database),
                 writer=Writer(

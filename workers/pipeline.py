@@ -92,11 +92,13 @@ class Pipeline:
     async def _look_back(self, records: Sequence[Record]) -> Mapping[TopicPartition, Spans]:
         """The offsets before and between the records that hold nothing to read; Stop when a record was dropped."""
         invisible: dict[TopicPartition, Spans] = {}
-        for partition, of_partition in by_partition(records).items():
-            expected = self.assignment.next_offset.get(partition)
-            first = of_partition[0].offset
-            if expected is None or first < expected:  # it goes back when the topic is made anew while we read it
-                expected = await self._starts.of(partition, self.consumer())
+        parts = by_partition(records)
+        expecting = self.assignment.next_offset
+        # An offset goes back when the topic is made anew while we read it.
+        if new := [p for p, run in parts.items() if p not in expecting or run[0].offset < expecting[p]]:
+            expecting.update(await self._starts.of(new, self.consumer()))
+        for partition, of_partition in parts.items():
+            expected, first = expecting[partition], of_partition[0].offset
             spans = await self._gaps.before(partition, expected, first) if expected < first else []
             spans = [*spans, *unread(first, of_partition)]
             if spans:

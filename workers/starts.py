@@ -1,6 +1,7 @@
 """Where a partition begins after an assignment, and whether it is still the topic that the ledger speaks of."""
 
 import asyncio
+from collections.abc import Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -14,37 +15,43 @@ ANSWER_SECONDS = 15
 
 
 class Starts:
-    """Asked once a partition and assignment, at its first batch."""
+    """Asked once for each partition and assignment, at its first batch.
 
-    def __init__(self, database: Database, group: str) -> None:
+    `reader` is a started consumer of no group: the group's own would answer only after its long poll.
+    """
+
+    def __init__(self, database: Database, reader: AIOKafkaConsumer, group: str) -> None:
         self._database = database
+        self._reader = reader
         self._group = group
 
-    async def of(self, partition: TopicPartition, consumer: AIOKafkaConsumer) -> int:
-        """The offset that the group committed, else the partition's first.
+    async def of(self, partitions: Sequence[TopicPartition], consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+        """The offset that the group committed in each, else the partition's first.
 
-        Raises Stop when the partition ends below what the ledger settled: the topic was made anew.
+        Raises Stop when a partition ends below what the ledger settled: the topic was made anew.
         """
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                committed: int | None = await consumer.committed(partition)
-                end: int = (await consumer.end_offsets([partition]))[partition]
-                first: int = (await consumer.beginning_offsets([partition]))[partition]
+                answers = await asyncio.gather(*map(consumer.committed, partitions))
+                ends = await self._reader.end_offsets(list(partitions))
+                firsts = await self._reader.beginning_offsets(list(partitions))
         except (KafkaError, OSError, TimeoutError) as error:
             raise RetryLater(f"offsets cannot be read: {type(error).__name__}", "kafka") from error
-        settled = await self._settled(partition)
-        if end < settled:
-            raise Stop(
-                f"{partition.topic}[{partition.partition}] ends at {end}, but {settled} offsets of it were settled: "
-                "the topic was made anew. Give it another name, or the group another id (KAFKA_GROUP_ID); nothing of "
-                "it was committed."
-            )
-        return first if committed is None else committed
+        committed = dict(zip(partitions, answers, strict=True))
+        settled = await self._settled(partitions)
+        for partition in partitions:
+            if ends[partition] < settled[partition]:
+                raise Stop(
+                    f"{partition.topic}[{partition.partition}] ends at {ends[partition]}, but {settled[partition]} "
+                    "offsets of it were settled: the topic was made anew. Give it another name, or the group "
+                    "another id (KAFKA_GROUP_ID); nothing of it was committed."
+                )
+        return {p: firsts[p] if committed[p] is None else committed[p] for p in partitions}
 
-    async def _settled(self, partition: TopicPartition) -> int:
+    async def _settled(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         try:
             async with self._database.transaction(readonly=True) as connection:
-                return await end_of(connection, self._group, partition.topic, partition.partition)
+                return {p: await end_of(connection, self._group, p.topic, p.partition) for p in partitions}
         except Exception as error:
             judgement = judge(error)
             if judgement.verdict is Verdict.retry:

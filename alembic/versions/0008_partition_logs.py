@@ -46,6 +46,17 @@ AS $$
     AND c.relname ~ '_[0-9]{4}_[0-9]{2}$'
 $$;
 
+CREATE FUNCTION siltstone_history_end(log text) RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT to_timestamp(('x' || lpad(left(translate(
+           substring(pg_get_expr(relpartbound, oid) FROM 'TO \(''([^'']+)''\)'), '-', ''), 12), 16, '0')
+         )::bit(64)::bigint / 1000.0)
+  FROM pg_class WHERE oid = to_regclass(format('public.%I', log || '_history'))
+$$;
+COMMENT ON FUNCTION siltstone_history_end IS 'where a log''s history ends and its first month begins; null without one';
+
 CREATE FUNCTION siltstone_maintain(
   log text, retention_months integer, at timestamptz DEFAULT now(), months_ahead integer DEFAULT 3
 ) RETURNS text[]
@@ -59,7 +70,7 @@ DECLARE
   last_month timestamptz := this_month + make_interval(months => months_ahead);
   -- A month beyond what is accepted, so that a record which waited in its topic still finds its partition.
   kept_from timestamptz := this_month - make_interval(months => retention_months + 1);
-  first_month timestamptz;  -- where history ends
+  first_month timestamptz;
   history_to timestamptz;
   next_month timestamptz;
   victim text;
@@ -72,10 +83,7 @@ BEGIN
   IF NOT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass(format('public.%I', log)) AND relkind = 'p') THEN
     RAISE EXCEPTION '% is no partitioned log', log USING ERRCODE = '22023';
   END IF;
-  SELECT to_timestamp(('x' || lpad(left(translate(
-           substring(pg_get_expr(relpartbound, oid) FROM 'TO \(''([^'']+)''\)'), '-', ''), 12), 16, '0')
-         )::bit(64)::bigint / 1000.0)
-    INTO first_month FROM pg_class WHERE oid = to_regclass(format('public.%I', log || '_history'));
+  first_month := siltstone_history_end(log);
   IF first_month IS NOT NULL
      AND NOT EXISTS (SELECT FROM generate_series(first_month, last_month, interval '1 month') AS wanted
                      WHERE wanted NOT IN (SELECT starts FROM siltstone_months(log)))
@@ -84,6 +92,7 @@ BEGIN
   END IF;
   PERFORM pg_advisory_xact_lock(hashtext('siltstone_maintain'), hashtext(log));
 
+  first_month := siltstone_history_end(log);  -- again: another session may have changed it meanwhile
   IF first_month IS NULL THEN
     first_month := this_month;
     PERFORM siltstone_add_partition(log, 'history', 'MINVALUE', quote_literal(siltstone_uid_floor(this_month)));
@@ -164,6 +173,7 @@ COMMENT ON FUNCTION siltstone_fold_ledger IS
 DOWN = """
 DROP FUNCTION siltstone_fold_ledger;
 DROP FUNCTION siltstone_maintain;
+DROP FUNCTION siltstone_history_end;
 DROP FUNCTION siltstone_months;
 DROP FUNCTION siltstone_add_partition;
 DROP FUNCTION siltstone_uid_floor;

@@ -65,6 +65,7 @@ def upgrade() -> None:
         "siltstone_maintain(text, integer, timestamptz, integer)",
         "siltstone_fold_ledger(interval)",
         "siltstone_months(text)",
+        "siltstone_history_end(text)",
     ):
         statements.append(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
     statements += [

@@ -1,7 +1,6 @@
 """Tenants are apart (G7): every role against every table and partition that the catalogue has."""
 # ruff: noqa: S608 - statements are made of the catalogue's own names
 
-import json
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -68,20 +67,6 @@ EVENTS: dict[str, dict[str, Any]] = {
     },
 }
 """One event for each log."""
-
-MANY = [
-    event(kind, f"thing-{n}", EVENTS[kind] | varied, tenant=("acme", "globex")[n % 2])
-    for n in range(600)
-    for kind, varied in (
-        ("extraction.recorded", {"agent_name": f"a{n % 20}", "pattern": f"p{n % 30}", "event_type": f"t{n % 5}"}),
-        (
-            "run.started",
-            {"definition_id": f"d{n % 20}", "source": f"s{n % 9}", "external_ref": f"x{n}", "model": f"m{n}"},
-        ),
-        ("definition.saved", {"name": f"n{n}", "model": f"m{n % 20}"}),
-    )
-]
-"""Enough for the planner to choose between indexes."""
 
 
 class Site:
@@ -257,59 +242,3 @@ async def test_only_workers_maintain(site: Site) -> None:
         await site.as_role(WORKER, "SELECT siltstone_maintain('pg_class', 1)")
     with pytest.raises(asyncpg.InvalidParameterValueError):
         await site.as_role(WORKER, "SELECT siltstone_maintain('session', 1)")
-
-
-READS: tuple[tuple[str, str, set[str]], ...] = (
-    ("extraction_event", "session_id = 's' ORDER BY event_time", {"session_id"}),
-    (
-        "extraction_event",
-        "agent_name = 'a' AND event_time > now() - interval '1h' ORDER BY event_time",
-        {"event_time"},
-    ),
-    ("extraction_event", "event_type = 'error' AND pattern = 'p'", {"event_type", "pattern"}),
-    ("extraction_event", "risk_level = 'high' ORDER BY event_time DESC", {"risk_level"}),
-    ("code_block_occurrence", "agent_name = 'a' AND language = 'c' ORDER BY event_time", {"agent_name", "language"}),
-    ("session_event", "session_id = 's' ORDER BY event_time", {"session_id"}),
-    ("node_execution", "run_id = 'r' ORDER BY event_time", {"run_id"}),
-    ("assertion_result", "run_id = 'r' ORDER BY event_time", {"run_id"}),
-    ("assertion_result", "NOT passed ORDER BY event_time DESC", set()),
-    ("exception_event", "exception_id = 'e' ORDER BY event_time", {"exception_id"}),
-    ("session", "agent_name = 'a' ORDER BY started_at DESC", {"agent_name"}),
-    ("session", "ended_at IS NULL AND deleted_at IS NULL ORDER BY started_at DESC", set()),
-    ("run", "definition_id = 'd' AND status = 'failed' ORDER BY started_at DESC", {"definition_id", "status"}),
-    ("run", "source = 'ci' ORDER BY started_at DESC", {"source"}),
-    ("run", "external_ref = 'x'", {"external_ref"}),
-    ("run", "model = 'm' ORDER BY started_at DESC", {"model"}),
-    ("definition", "name = 'n'", {"name"}),
-    ("definition", "provider = 'p' AND model = 'm'", {"provider", "model"}),
-    ("exception", "status = 'open' AND severity = 'high'", {"status", "severity"}),
-    ("exception", "domain = 'd' ORDER BY created_at DESC", {"domain"}),
-    ("exception", "severity = 'high' ORDER BY created_at DESC", {"severity"}),
-    ("exception", "sla_deadline < now() ORDER BY sla_deadline", {"sla_deadline"}),
-    ("session", "id = 's'", {"id"}),
-    ("dead_letter", "last_failed_at > now() - interval '1 day' ORDER BY last_failed_at DESC", {"last_failed_at"}),
-)
-
-
-async def test_reads_of_users_go_by_an_index(site: Site) -> None:
-    """Under row-level security the tenant and the read's own columns are index conditions, and nothing is sorted."""
-    await store_events(site.url, MANY)
-    await site.connection.execute("ANALYZE")
-    await site.connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off")
-    for table, where, by in READS:
-        (plan,) = await site.as_role(READER, f"EXPLAIN (FORMAT JSON) SELECT * FROM {table} WHERE {where}", "acme")
-        nodes = list(walk(json.loads(plan)[0]["Plan"]))
-        scans = [node for node in nodes if "Relation Name" in node]
-        read = f"{table}: {where}"
-        assert {node["Node Type"] for node in scans} <= {"Index Scan", "Index Only Scan"}, read
-        this_month = {table, f"{table}_{now()[:7].replace('-', '_')}"}  # in an empty partition every index is as good
-        read_from = [node for node in scans if node["Relation Name"] in this_month]
-        assert read_from != [], read
-        for node in read_from:
-            assert {c for c in (*by, "tenant_id") if c in node["Index Cond"]} == {*by, "tenant_id"}, read
-        assert [node["Node Type"] for node in nodes if "Sort" in node["Node Type"]] == [], read
-
-
-def walk(node: dict[str, Any]) -> list[dict[str, Any]]:
-    """A plan's nodes."""
-    return [node, *(n for child in node.get("Plans", []) for n in walk(child))]

@@ -1,5 +1,6 @@
 """Faults that a worker lives through, and the one library fault that it must not."""
 
+import os
 import random
 from pathlib import Path
 
@@ -57,18 +58,26 @@ async def test_cut_connections_and_cancelled_statements_are_retried(installation
     assert await worker.stop() == 0
 
 
-async def test_a_letter_too_large_for_its_topic_moves_to_the_table(installation: Installation) -> None:
-    """A dead-letter topic that takes little: the value lies in the table byte for byte, the neighbours are stored."""
-    await installation.create_topics(1)
+async def take_at_most(installation: Installation, max_bytes: int) -> None:
+    """Have the dead-letter topic refuse larger messages."""
+    configs = {"max.message.bytes": str(max_bytes)}
     async with administering(installation) as admin:
-        small = {"max.message.bytes": "4000"}
         await admin.alter_configs(
-            [ConfigResource(ConfigResourceType.TOPIC, installation.dlq("extraction"), configs=small)]
+            [ConfigResource(ConfigResourceType.TOPIC, installation.dlq("extraction"), configs=configs)]
         )
+
+
+async def test_a_letter_that_its_topic_refuses_is_held_or_moves_to_the_table(installation: Installation) -> None:
+    """Refused whole it stops the commit; refused for its value, that lies in the table byte for byte (G1)."""
+    await installation.create_topics(1)
+    await take_at_most(installation, 100)
     value = random.Random(1).randbytes(20_000)
     good = [record(extraction(i)) for i in range(4)]
     worker = installation.worker("--family", "extraction")
     await installation.produce(installation.topic("extraction"), [*good[:2], (b"key", value, []), *good[2:]])
+    await held(worker, "dead letters")
+    assert await installation.committed("extraction") == {}
+    await take_at_most(installation, 4000)
     await installation.settled("extraction")
     (letter,) = await installation.letters(1)
     assert (letter["offset"], letter["reason"], letter["key"], letter["value"]) == (2, "bad_utf8", b"key", value)
@@ -120,7 +129,8 @@ async def test_a_batch_that_a_library_dropped_is_never_committed_over(
     (tmp_path / "sitecustomize.py").write_text(DROPPING)
     await installation.create_topics(1)
     topic = installation.topic("extraction")
-    environment = {"PYTHONPATH": str(tmp_path), "SILTSTONE_BATCH_MAX_ROWS": "20"}
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {"PYTHONPATH": path, "SILTSTONE_BATCH_MAX_ROWS": "20"}
     worker = installation.worker("--family", "extraction", environment=environment)
     await installation.produce(topic, [record(extraction(i)) for i in range(200)])
     assert await worker.ended() == 1

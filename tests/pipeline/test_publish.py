@@ -29,7 +29,9 @@ async def test_good_lines_are_acknowledged_and_bad_ones_named(installation: Inst
     ]
 
 
-async def test_a_whole_event_goes_out_byte_for_byte_and_a_short_one_keeps_its_numbers(installation: Installation) -> None:
+async def test_a_whole_event_goes_out_byte_for_byte_and_a_short_one_keeps_its_numbers(
+    installation: Installation,
+) -> None:
     """An id is made for a short form alone; no number passes through a float."""
     await installation.create_topics()
     whole = json.dumps(extraction(1), indent=None, separators=(" , ", " : ")).encode()

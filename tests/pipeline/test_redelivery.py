@@ -104,6 +104,7 @@ async def test_only_a_letter_that_is_being_redriven_is_resolved_by_its_event(ins
     )
     by_globex = extraction(9, tenant="globex")
     still_bad = late[2] | {"data": {"agent_name": "a"}}
+    bad_too = late[0] | {"data": {"agent_name": "a"}}
     await installation.produce(
         topic,
         [
@@ -113,6 +114,7 @@ async def test_only_a_letter_that_is_being_redriven_is_resolved_by_its_event(ins
             redriven(by_globex, ids[3], 1),  # another tenant's event
             redriven(late[4], ids[4], 1),  # a count that is not its own
             record(extraction(10)),
+            redriven(bad_too, ids[0], 0),  # refused under an id that is not its own: another letter
         ],
     )
     await installation.settled("extraction")
@@ -126,7 +128,11 @@ async def test_only_a_letter_that_is_being_redriven_is_resolved_by_its_event(ins
     assert (again["reason"], again["offset"]) == ("schema_invalid", 7)
     assert again["last_failed_at"] > again["first_failed_at"]
     assert (again["header_names"], json.loads(again["value"])) == (["content-type"], still_bad)
-    assert await counts(installation) == {"rows": 5, "counted": 5, "letters": 5}
+    forged = [letter for letter in await installation.letters(6) if letter["id"] not in ids]
+    assert [(letter["offset"], letter["reason"], letter["redrive_count"]) for letter in forged] == [
+        (11, "schema_invalid", 0)
+    ]
+    assert await counts(installation) == {"rows": 5, "counted": 5, "letters": 6}
     assert await worker.stop() == 0
 
 

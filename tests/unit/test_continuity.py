@@ -8,9 +8,13 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError, NodeNotReadyError
 
+from contracts.event_type import Family
+from workers.assignment import Assignment
 from workers.continuity import Gaps, by_partition, unread
 from workers.failure import RetryLater, Stop
+from workers.hold import Hold
 from workers.metrics import Metrics
+from workers.pipeline import Pipeline
 
 PARTITION = TopicPartition("topic", 3)
 
@@ -91,6 +95,37 @@ async def test_a_broker_that_is_away_is_waited_for(error: Exception) -> None:
 def test_offsets_that_the_records_leave_out(offsets: list[int], missing: list[tuple[int, int]]) -> None:
     """From the expected offset to the last record, every offset is a record's or listed as unread."""
     assert unread(4, [record(o) for o in offsets]) == missing
+
+
+async def test_a_partition_that_goes_back_is_asked_where_it_starts() -> None:
+    """Records below the expected offset come of a topic made anew under a running worker: it asks the ledger (G6)."""
+
+    class Anew:
+        async def of(self, partition: TopicPartition, _consumer: Any) -> int:
+            raise Stop(f"{partition.topic} was made anew")
+
+    consumer: Any = SimpleNamespace
+    unused: Any = None
+    starts: Any = Anew()
+    assignment = Assignment(Hold(Metrics()), 1)
+    assignment.next_offset[PARTITION] = 30
+    pipeline = Pipeline(
+        Family.extraction,
+        "group",
+        consumer=consumer,
+        assignment=assignment,
+        starts=starts,
+        gaps=gaps(Log([0, 1]))[0],
+        claims=unused,
+        writer=unused,
+        dead_letters=unused,
+        window=unused,
+        batch_max_bytes=1,
+        metrics=Metrics(),
+    )
+    assert await pipeline._look_back([record(30), record(31)]) == {}
+    with pytest.raises(Stop, match="made anew"):
+        await pipeline._look_back([record(0), record(1)])
 
 
 def test_records_are_told_apart_by_partition() -> None:
