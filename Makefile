@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; exit; }; done; echo python3)
 
-.PHONY: help setup demo test check lock bench-quick clean
+.PHONY: help setup demo test check docs lock bench-quick clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -51,12 +51,17 @@ check: .setup-stamp ## Lint, formatting, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lock: .setup-stamp ## Write requirements.lock anew from pyproject.toml
-	$(BIN)/uv pip compile -q pyproject.toml --all-extras --universal --generate-hashes --python-version 3.11 \
-		--no-header --no-annotate -o requirements.lock
+docs: .setup-stamp ## Write the generated pages of docs/ anew from the code
+	$(BIN)/python -m docs.generate
+
+LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate
+lock: .setup-stamp ## Write the lock files anew from pyproject.toml: for people, for the image, for building it
+	$(LOCK) pyproject.toml --all-extras -o requirements.lock
+	$(LOCK) pyproject.toml -c requirements.lock -o requirements-runtime.lock
+	printf 'hatchling>=1.27,<2\n' | $(LOCK) - -c requirements.lock -o requirements-build.lock
 
 bench-quick: .setup-stamp ## Measure a worker against the limit of this machine, in a few minutes
-	$(BIN)/python bench/quick.py
+	$(BIN)/python -m bench.quick
 
 clean: ## Stop the local stack, remove .venv and every cache; the stack's data stays
 	@[ ! -x $(BIN)/siltstone ] || $(BIN)/siltstone stack down

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +22,8 @@ import asyncpg
 from sqlalchemy.engine import make_url
 
 from bench.events import encoded, extractions, tenants
-from bench.limit import limit, rows_of
+from bench.limit import limit_of_bytes, limit_of_rows, rows_of
+from contracts.window import TimeWindow
 from localstack import stack
 from persistence import migrate
 from producers.event_lines import Defaults, outgoing
@@ -52,9 +53,11 @@ async def drain(url: str, environment: dict[str, str], count: int) -> tuple[floa
     """Rows a second from the first visible row to the last, and the worker's peak resident memory in MB."""
     connection = await asyncpg.connect(migrate.driver_dsn(url))
     log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
-    worker = subprocess.Popen(
+    worker = subprocess.Popen(  # noqa: ASYNC220 - started once, before the clock
         [str(Path(sys.executable).parent / "siltstone"), "worker", "--family", "extraction"],
-        env=os.environ | environment | {"DATABASE_URL": url, "KAFKA_GROUP_ID": uuid.uuid4().hex, "SILTSTONE_HTTP_PORT": "0"},
+        env=os.environ
+        | environment
+        | {"DATABASE_URL": url, "KAFKA_GROUP_ID": uuid.uuid4().hex, "SILTSTONE_HTTP_PORT": "0"},
         stderr=log,
         stdout=log,
     )
@@ -93,75 +96,71 @@ async def prepare(settings: Settings, count: int) -> list[bytes]:
     await migrate.upgrade(settings.owner_url)
     connection = await asyncpg.connect(migrate.driver_dsn(settings.owner_url))
     await connection.execute(
-        "INSERT INTO tenant (tenant_id, name) SELECT t, t FROM unnest($1::text[]) AS t ON CONFLICT DO NOTHING", tenants()
+        "INSERT INTO tenant (tenant_id, name) SELECT t, t FROM unnest($1::text[]) AS t ON CONFLICT DO NOTHING",
+        tenants(),
     )
     await connection.close()
     await topics.apply(settings)
     values = [encoded(event) for event in extractions(count)]
     defaults = Defaults(topic_prefix=settings.topic_prefix)
-    window_less = outgoing(values, defaults, _window(settings), check=False)
+    records = outgoing(values, defaults, TimeWindow(settings.oldest_time), check=False)
     began = time.perf_counter()
-    report = await publisher.publish(settings, window_less)
-    print(f"published {report.acknowledged.total()} in {time.perf_counter() - began:.1f} s, "
-          f"{sum(map(len, values)) / count:.0f} bytes each", flush=True)
+    report = await publisher.publish(settings, records)
+    print(
+        f"published {report.acknowledged.total()} in {time.perf_counter() - began:.1f} s, "
+        f"{sum(map(len, values)) / count:.0f} bytes each",
+        flush=True,
+    )
     return values
-
-
-def _window(settings: Settings):  # noqa: ANN202
-    from contracts.window import TimeWindow  # noqa: PLC0415
-
-    return TimeWindow(settings.oldest_time)
 
 
 async def measure(count: int, rounds: int, folder: Path) -> None:
     """Bring up a stack of its own, measure in turn, print and record."""
     addresses = stack.up(folder, say=lambda text: print(text, flush=True), postgres_settings=POSTGRES_SETTINGS)
-    prefix = f"bench{uuid.uuid4().hex[:8]}."
-    environment = addresses.environment() | {"SILTSTONE_TOPIC_PREFIX": prefix}
-    settings = load(environment)
-    values = await prepare(settings, count)
+    environment = addresses.environment() | {"SILTSTONE_TOPIC_PREFIX": f"bench{uuid.uuid4().hex[:8]}."}
+    values = await prepare(load(environment), count)
     rows = rows_of(values)
     template = make_url(addresses.database_url).database or ""
-    limits, drains, memory = [], [], []
+    figures: dict[str, list[float]] = {name: [] for name in FIGURES}
     for number in range(rounds):
         async with fresh_database(addresses.database_url, template) as url:
-            limits.append(await limit(url, rows))
+            figures["limit, from rows"].append(await limit_of_rows(url, rows))
         async with fresh_database(addresses.database_url, template) as url:
             rate, peak = await drain(url, environment, count)
-        drains.append(rate)
-        memory.append(peak)
-        print(f"round {number + 1}: limit {limits[-1]:,.0f} rows/s, one worker {rate:,.0f} rows/s, {peak:.0f} MB", flush=True)
-    show(count, limits, drains, memory)
+        async with fresh_database(addresses.database_url, template) as url:
+            figures["limit, from bytes"].append(await limit_of_bytes(url, values))
+        figures["one worker"].append(rate)
+        figures["peak memory, MB"].append(peak)
+        print(f"round {number + 1}: " + ", ".join(f"{n} {f[-1]:,.0f}" for n, f in figures.items()), flush=True)
+    show(count, figures)
 
 
-def show(count: int, limits: Sequence[float], drains: Sequence[float], memory: Sequence[float]) -> None:
-    """The medians and their ratio, printed and appended to results.csv."""
-    ratios = [d / lim for d, lim in zip(drains, limits, strict=True)]
-    print(f"\n{'':24}{'median':>12}{'min':>12}{'max':>12}")
-    for name, figures in (("limit, rows/s", limits), ("one worker, rows/s", drains), ("peak memory, MB", memory)):
-        print(f"{name:24}{statistics.median(figures):>12,.0f}{min(figures):>12,.0f}{max(figures):>12,.0f}")
-    print(f"{'ratio':24}{statistics.median(ratios):>12.2f}{min(ratios):>12.2f}{max(ratios):>12.2f}")
+FIGURES = ("limit, from rows", "limit, from bytes", "one worker", "peak memory, MB")
+COLUMNS = (
+    "at,bench,events,rounds,limit_from_rows,limit_from_bytes,worker,ratio_to_rows,ratio_to_bytes,peak_mb,cores,python"
+)
+
+
+def show(count: int, figures: dict[str, list[float]]) -> None:
+    """The medians and their ratios, printed and appended to results.csv."""
+    print(f"\n{'rows a second':24}{'median':>12}{'min':>12}{'max':>12}")
+    for name, found in figures.items():
+        print(f"{name:24}{statistics.median(found):>12,.0f}{min(found):>12,.0f}{max(found):>12,.0f}")
+    ratios = []
+    for name in ("limit, from rows", "limit, from bytes"):
+        found = [w / lim for w, lim in zip(figures["one worker"], figures[name], strict=True)]
+        ratios.append(statistics.median(found))
+        print(f"{'of the ' + name:24}{ratios[-1]:>12.2f}{min(found):>12.2f}{max(found):>12.2f}")
+    medians = [round(statistics.median(figures[name])) for name in FIGURES[:3]]
+    row = [datetime.now(UTC).isoformat(timespec="seconds"), "quick", count, len(figures["one worker"]), *medians]
+    row += [*(round(r, 3) for r in ratios), round(max(figures["peak memory, MB"])), os.cpu_count() or 0]
+    row.append(platform.python_version())
     new = not RESULTS.exists()
     with RESULTS.open("a", newline="") as file:
         writer = csv.writer(file)
         if new:
-            writer.writerow(
-                ["at", "bench", "events", "rounds", "limit_rows_s", "worker_rows_s", "ratio", "peak_mb", "cores", "python"]
-            )
-        writer.writerow(
-            [
-                datetime.now(UTC).isoformat(timespec="seconds"),
-                "quick",
-                count,
-                len(limits),
-                round(statistics.median(limits)),
-                round(statistics.median(drains)),
-                round(statistics.median(ratios), 3),
-                round(max(memory)),
-                os.cpu_count(),
-                platform.python_version(),
-            ]
-        )
+            writer.writerow(COLUMNS.split(","))
+        writer.writerow(row)
 
 
 def main() -> None:

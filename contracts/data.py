@@ -11,6 +11,7 @@ from msgspec import UNSET, Raw
 from contracts.event_type import EventType
 from contracts.fields import DECIMAL_PATTERN, NUMERIC_DIGITS_MAX, NUMERIC_SCALE_MAX, Data, kinds_of, required_of
 from contracts.refusal import Reason, Refusal, Stage
+from contracts.text import check_nesting
 
 _ENUM = "Invalid enum value"
 _OUT_OF_RANGE = re.compile(r"^(Expected `int` [<>]=|Number out of range)")
@@ -22,20 +23,22 @@ _members = msgspec.json.Decoder(dict[str, Raw])
 def decode_data(kind: EventType, raw: Raw) -> tuple[Data, dict[str, Raw]]:
     """The typed data, and what of it no column keeps: unknown fields, and nulls that were said outright."""
     unknown: dict[str, Raw] = {}
+    text = bytes(raw)
     try:
-        data = kind.strict.decode(raw)
-    except msgspec.MsgspecError:
+        data = kind.strict.decode(text)
+    except (msgspec.MsgspecError, RecursionError):
+        check_nesting(text, outer=1)
         data = _lenient(kind.lenient, raw, "$.data")
         known = kind.data.__struct_encode_fields__
-        unknown = {name: value for name, value in _members.decode(raw).items() if name not in known}
+        unknown = {name: value for name, value in _members.decode(text).items() if name not in known}
     _check_fields(kind.data, data, raw, "$.data")
     if kind.changes_decoder is not None and kind.changes is not None:
         changes = getattr(data, kind.changes_field or "")
         if changes is not UNSET and bytes(changes) != b"null":
             path = f"$.data.{kind.changes_field}"
             _check_fields(kind.changes, _lenient(kind.changes_decoder, changes, path), changes, path)
-    if b"null" in bytes(raw):
-        unknown |= {name: value for name, value in _members.decode(raw).items() if bytes(value) == b"null"}
+    if b"null" in text:
+        unknown |= {name: value for name, value in _members.decode(text).items() if bytes(value) == b"null"}
     return data, unknown
 
 
@@ -72,6 +75,7 @@ def _check_fields(declared: type[Data], data: Data, raw: Raw, path: str) -> None
         if value is UNSET:
             continue
         text = bytes(value)
+        check_nesting(text, outer=2)
         if text == b"null":
             if is_required:
                 raise Refusal(

@@ -49,7 +49,6 @@ def decode(value: bytes | None, key: bytes | None, headers: Headers, timestamp_m
         raise Refusal(Reason.schema_registry_framed, Stage.decode, message)
     check_headers(headers)
     check_utf8(value)
-    check_nesting(value)
     check_escapes(value)
     try:
         if is_binary_mode(headers):
@@ -84,6 +83,8 @@ def _event(
         raise Refusal(Reason.time_out_of_range, Stage.envelope, message)
     _check_key(key, envelope.tenantid)
     data, rest_data = decode_data(kind, data_json)
+    for raw in unknown.values():
+        check_nesting(bytes(raw), outer=1)
     if isinstance(envelope.tracestate, str):
         unknown = unknown | {"tracestate": Raw(msgspec.json.encode(envelope.tracestate))}
     return Event(
@@ -146,6 +147,7 @@ def _number(_: str) -> int:
 
 def _explain_value(value: bytes) -> Refusal:
     """Why no envelope could be read from a value: text, JSON or attributes."""
+    check_nesting(value)
     try:
         members = json.loads(value.decode(), parse_constant=refuse_constant, parse_float=_number, parse_int=_number)
     except json.JSONDecodeError as error:

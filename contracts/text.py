@@ -30,11 +30,14 @@ def check_utf8(value: bytes) -> None:
             raise Refusal(Reason.bad_utf8, Stage.decode, message) from None
 
 
-def check_nesting(value: bytes) -> None:
-    """Refuse JSON nested deeper than 64. Two counts settle nearly every record; the rest are walked once."""
-    if value.count(b"{") + value.count(b"[") <= MAX_NESTING:
+def check_nesting(value: bytes, outer: int = 0) -> None:
+    """Refuse JSON nested deeper than 64, `outer` levels around it counted.
+
+    Two counts settle nearly every one; the rest are walked once.
+    """
+    if value.count(b"{") + value.count(b"[") <= MAX_NESTING - outer:
         return
-    depth = 0
+    depth = outer
     for bracket in _BRACKET.finditer(_STRING.sub(b"", value)):
         depth += 1 if bracket.group() in b"[{" else -1
         if depth > MAX_NESTING:

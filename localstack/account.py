@@ -53,8 +53,7 @@ def account(data: Path | None = None) -> Account:
     entry = _entry(NAME) or _entry("nobody")
     if entry is None:
         raise StackError(
-            "Postgres cannot run as root, and this system has no user for it; "
-            f"add one with `useradd --system {NAME}`"
+            f"Postgres cannot run as root, and this system has no user for it; add one with `useradd --system {NAME}`"
         )
     return Account((entry.pw_uid, entry.pw_gid))
 
@@ -86,9 +85,7 @@ def make_home(place: Path, who: Account) -> None:
             raise StackError(f"{place} belongs to another user; delete it, or name another --folder")
         who.owns(place)
     except OSError as error:
-        raise StackError(
-            f"cannot make {place} for Postgres: {error.strerror}; name another --folder"
-        ) from error
+        raise StackError(f"cannot make {place} for Postgres: {error.strerror}; name another --folder") from error
     if not who.can("-w", place):
         raise StackError(
             f"Postgres runs as another user than root, and that user cannot reach {place}; "

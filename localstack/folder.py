@@ -47,9 +47,7 @@ def claim(folder: Path) -> None:
         others = [p.name for p in folder.iterdir() if p.name not in (LOCK_FILE, STATE_FILE + ".new")]
         if STATE_FILE not in others:
             if others:
-                raise StackError(
-                    f"{folder} is not a siltstone stack's: it holds {others[0]}; name an empty --folder"
-                )
+                raise StackError(f"{folder} is not a siltstone stack's: it holds {others[0]}; name an empty --folder")
             save(folder, State())
     except OSError as error:
         raise StackError(f"cannot write in {folder}: {error.strerror}; name another --folder") from error

@@ -23,9 +23,7 @@ from localstack.processes import alive, end, find, kill, run, spawn, wait_until
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
 FENCE_SECONDS = 20.0  # until the controller leads
-FENCED_SECONDS = (
-    2.0  # then: ten times the session that it grants; a broker that was fenced before is not named
-)
+FENCED_SECONDS = 2.0  # then: ten times the session that it grants; a broker that was fenced before is not named
 
 _FLAGS = (
     "-Xmx512m",
@@ -100,9 +98,7 @@ class Kafka:
 
     def launch(self, classpath: list[Path], port: int, controller_port: int) -> psutil.Process | None:
         """Start the node; `ready` tells when it answers."""
-        if (self.data / "__cluster_metadata-0").exists() and not (
-            self.data / ".kafka_cleanshutdown"
-        ).exists():
+        if (self.data / "__cluster_metadata-0").exists() and not (self.data / ".kafka_cleanshutdown").exists():
             self._fence(classpath, controller_port)
         settings = self._write(
             _SETTINGS,

@@ -43,9 +43,7 @@ log.dirs={data}
 
 
 def node(*, port: int, controller_port: int, data: str) -> str:
-    return (_NODE + _BOTH).format(
-        host=HOST, port=port, controller_port=controller_port, data=data, max_bytes=MAX_BYTES
-    )
+    return (_NODE + _BOTH).format(host=HOST, port=port, controller_port=controller_port, data=data, max_bytes=MAX_BYTES)
 
 
 def controller(*, controller_port: int, data: str) -> str:

@@ -96,9 +96,7 @@ def _password(folder: Path, postgres: Postgres, say: Say) -> str:
 def _port(name: str, kept: int | None, usual: int, say: Say, *, may_move: bool) -> int:
     wanted = kept or usual
     if not may_move and kept is not None and not ports.is_free(kept):
-        raise StackError(
-            f"port {kept} of {name} is taken by another program; free it, or run `siltstone stack up`"
-        )
+        raise StackError(f"port {kept} of {name} is taken by another program; free it, or run `siltstone stack up`")
     port = ports.choose(kept, usual, besides={CONTROLLER_PORT})
     if port != wanted:
         say(f"port {wanted} of {name} is taken by another program; using {port}")

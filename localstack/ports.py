@@ -4,9 +4,7 @@ import socket
 from collections.abc import Callable, Collection
 
 HOST = "127.0.0.1"
-NEIGHBOURS = (
-    100  # ports tried above the usual one: they lie below the range that outgoing connections draw from
-)
+NEIGHBOURS = 100  # ports tried above the usual one: they lie below the range that outgoing connections draw from
 
 
 def is_free(port: int) -> bool:

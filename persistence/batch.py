@@ -4,18 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from contracts.event import Event
 from persistence.offsets import Spans
-
-
-class Arrived(NamedTuple):
-    """One event, and the record that brought it. `letter` is the dead letter it was redriven from, if any."""
-
-    event: Event
-    topic: str
-    partition: int
-    offset: int
-    letter: "Redriven | None" = None
 
 
 class Redriven(NamedTuple):
@@ -23,6 +15,16 @@ class Redriven(NamedTuple):
 
     letter_id: str
     redrive_count: int
+
+
+class Arrived(Struct, gc=False):
+    """One event, and the record that brought it. `letter` is the dead letter it was redriven from, if any."""
+
+    event: Event
+    topic: str
+    partition: int
+    offset: int
+    letter: Redriven | None = None
 
 
 @dataclass(slots=True)

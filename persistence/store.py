@@ -1,5 +1,6 @@
 """The one transaction a batch: logs, states, letters' resolution, ledger; in one declared order, keys sorted."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from persistence.merge import fold
 from persistence.offsets import spans_of, to_ranges
 from persistence.state_sql import upsert
 from persistence.states import STATES
+
+SLICE = 500  # rows made before the event loop turns to the other consumers
 
 INSERT_LEDGER = """
 INSERT INTO ingest_batch (consumer_group, topic, partition, stored, duplicate, refused, invisible, worker)
@@ -53,27 +56,38 @@ async def insert_log(connection: asyncpg.Connection, log: Log, arrived: Sequence
 
     By COPY to a temporary table (into a table under forced row-level security COPY is refused) and one insert.
     """
-    rows = [log.row(a.event, UUID(a.event.uid), (a.topic, a.partition, a.offset)) for a in arrived]
+    rows: list[tuple[Any, ...]] = []
+    for at in range(0, len(arrived), SLICE):
+        part = arrived[at : at + SLICE]
+        rows += [log.row(a.event, UUID(a.event.uid), (a.topic, a.partition, a.offset)) for a in part]
+        await asyncio.sleep(0)
     rows.sort(key=lambda row: row[0].bytes)
     await connection.copy_records_to_table(
         f"staged_{log.name}", schema_name="pg_temp", records=rows, columns=log.columns
     )
-    known = await connection.fetch(_INSERT[log.name])
+    if await connection.execute(_INSERT[log.name]) == f"INSERT 0 {len(rows)}":
+        return set()
+    known = await connection.fetch(_KNOWN[log.name], [row[0] for row in rows])
     return {row[0].bytes for row in known}
 
 
 def _insert_statement(log: Log) -> str:
-    """Insert what is staged, and answer the keys that were there before: usually none, so usually nothing."""
     columns = ", ".join(f'"{c}"' for c in log.columns)
-    return (  # every name is a declaration's
-        f"WITH inserted AS (\n  INSERT INTO {log.name} ({columns})\n"
-        f"  SELECT {columns} FROM pg_temp.staged_{log.name}\n"
-        f"  ON CONFLICT (event_uid) DO NOTHING RETURNING event_uid\n)\n"
-        f"SELECT event_uid FROM pg_temp.staged_{log.name} EXCEPT ALL SELECT event_uid FROM inserted"
-    )
+    return f"INSERT INTO {log.name} ({columns}) SELECT {columns} FROM pg_temp.staged_{log.name} ON CONFLICT DO NOTHING"
+
+
+def _known_statement(log: Log) -> str:
+    """Of these keys, those whose row another transaction made.
+
+    xmin tells this transaction's rows from those of any that ran beside it; with ingested_at, its own start, also
+    from those of one that had the same number four thousand million transactions ago.
+    """
+    ours = "xmin = pg_current_xact_id()::xid AND ingested_at = now()"
+    return f"SELECT event_uid FROM {log.name} WHERE event_uid = ANY($1) AND NOT ({ours})"
 
 
 _INSERT = {log.name: _insert_statement(log) for log in LOGS}
+_KNOWN = {log.name: _known_statement(log) for log in LOGS}
 
 
 async def prepare(connection: asyncpg.Connection, info: dict[Any, Any], logs: Iterable[str]) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
 from contracts.decode import decode
 from contracts.event import Event
 from contracts.refusal import Reason, Refusal, Stage
@@ -26,7 +28,7 @@ Place = tuple[str, int, int]
 """Topic, partition and offset of a record."""
 
 
-class Readable(NamedTuple):
+class Readable(Struct, gc=False):
     """A record, and the event it holds."""
 
     record: Record
@@ -48,9 +50,8 @@ class Decoded:
     refused: list[Refused] = field(default_factory=list)
 
 
-def decode_batch(records: Sequence[Record], window: TimeWindow) -> Decoded:
-    """Decode every record; never raises for what a record holds."""
-    decoded = Decoded()
+def decode_batch(records: Sequence[Record], window: TimeWindow, decoded: Decoded) -> None:
+    """Decode every record and add it to `decoded`; never raises for what a record holds."""
     for record in records:
         try:
             event = decode(record.value, record.key, record.headers, record.timestamp, window)
@@ -60,7 +61,6 @@ def decode_batch(records: Sequence[Record], window: TimeWindow) -> Decoded:
             decoded.refused.append(Refused(record, defect(error)))
         else:
             decoded.readable.append(Readable(record, event))
-    return decoded
 
 
 def defect(error: Exception) -> Refusal:

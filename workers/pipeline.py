@@ -3,6 +3,7 @@
 FastStream fetches and calls settle() with each poll; what happens to the records is all here.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from workers.metrics import Metrics
 from workers.offsets import commit
 from workers.starts import Starts
 from workers.writer import Batch, Settled, Writer
+
+SLICE = 200  # records decoded before the event loop turns to others: a few milliseconds
 
 log = structlog.get_logger("siltstone.pipeline")
 
@@ -67,7 +70,9 @@ class Pipeline:
 
         After any error nothing more of what was polled may be settled or committed.
         """
+        generation = self.assignment.generation
         for records in chunks(polled, self._batch_max_bytes):
+            self.assignment.check(generation)
             await self.settle_batch(records)
 
     async def settle_batch(self, records: Sequence[Record]) -> None:
@@ -76,7 +81,7 @@ class Pipeline:
         async with self.assignment.batch() as generation:
             invisible = await hold.until_done("look back", lambda: self._look_back(records))
             with self._timed("decode"):
-                decoded = decode_batch(records, self._window)
+                decoded = await self._decode(records)
             claims = await hold.until_done("confirm redriven letters", lambda: self._claims.confirmed(decoded))
             with self._timed("store"):
                 batch = Batch(decoded, claims, invisible)
@@ -89,11 +94,19 @@ class Pipeline:
                 await commit(self.consumer(), self._move_on(records), hold)
         self._count(decoded, settled)
 
+    async def _decode(self, records: Sequence[Record]) -> Decoded:
+        """Decode in slices, so that meanwhile the other consumers' answers from Postgres are not kept waiting."""
+        decoded = Decoded()
+        for at in range(0, len(records), SLICE):
+            decode_batch(records[at : at + SLICE], self._window, decoded)
+            await asyncio.sleep(0)
+        return decoded
+
     async def _look_back(self, records: Sequence[Record]) -> Mapping[TopicPartition, Spans]:
         """The offsets before and between the records that hold nothing to read; Stop when a record was dropped."""
         invisible: dict[TopicPartition, Spans] = {}
         parts = by_partition(records)
-        expecting = self.assignment.next_offset
+        expecting = dict(self.assignment.next_offset)  # a copy: a fence clears the other meanwhile
         # An offset goes back when the topic is made anew while we read it.
         if new := [p for p, run in parts.items() if p not in expecting or run[0].offset < expecting[p]]:
             expecting.update(await self._starts.of(new, self.consumer()))

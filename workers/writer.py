@@ -145,9 +145,10 @@ class Writer:
         for partition, spans in batch.invisible.items():
             if ledger := ledgers.get((partition.topic, partition.partition)):
                 ledger.invisible = spans
-        arrived = [Arrived(event, r.topic, r.partition, r.offset) for r, event in readable]
+        arrived = [Arrived(r.event, (k := r.record).topic, k.partition, k.offset) for r in readable]
         if batch.claims:
-            arrived = [a._replace(letter=batch.claims.get((a.topic, a.partition, a.offset))) for a in arrived]
+            for a in arrived:
+                a.letter = batch.claims.get((a.topic, a.partition, a.offset))
         return Unit(arrived, ledgers, self._group, self._worker)
 
     async def _commit(self, unit: Unit) -> Stored:

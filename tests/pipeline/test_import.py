@@ -65,15 +65,17 @@ async def test_recorded_runs_are_stored_whole_and_a_second_import_changes_nothin
 async def states(installation: Installation) -> int:
     """How many rows of states there are: the rest of the rows are of logs, one an event."""
     names = ("session", "code_block", "definition", "run", "exception")
-    counts = [await installation.value(f"SELECT count(*) FROM {name}") for name in names]
+    counts = [await installation.value(f"SELECT count(*) FROM {name}") for name in names]  # noqa: S608 - our own
     return sum(counts)
 
 
 async def test_a_dry_run_counts_and_publishes_nothing(installation: Installation) -> None:
     """`--dry-run` prints a count for each type, with no broker in reach."""
-    path = next(str(p) for p in sorted(DATA.glob("*.traj")) if p.stem == "test-repo-i1")
+    run = trajectories()["test-repo-i1.traj"]
     installation.environment["KAFKA_BOOTSTRAP_SERVERS"] = "127.0.0.1:1"
-    done = installation.run("import", "swe-agent", path, "--tenant", "acme", "--dry-run", "-o", "jsonl")
+    done = installation.run(
+        "import", "swe-agent", str(DATA / "test-repo-i1.traj"), "--tenant", "acme", "--dry-run", "-o", "jsonl"
+    )
     counts = {row["type"]: row["events"] for row in map(json.loads, done.stdout.splitlines())}
     assert done.returncode == 0
-    assert counts["siltstone.node.executed.v1"] == len(json.loads(Path(path).read_bytes())["trajectory"])
+    assert counts["siltstone.node.executed.v1"] == len(run["trajectory"])

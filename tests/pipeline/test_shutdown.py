@@ -1,14 +1,42 @@
 """SIGTERM drains."""
 
 import asyncio
+import signal
+import subprocess
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
+import pytest
 
 from tests.support.events import extraction, record
 from tests.support.faults import account, counts, stored
 from tests.support.installation import Installation
 from tests.support.waiting import until
+from tests.support.worker import WorkerProcess
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'extraction_event'::regclass"
+
+
+@asynccontextmanager
+async def one_that_waits(installation: Installation, worker: WorkerProcess) -> AsyncIterator[None]:
+    """Ten records in flight, which wait for a lock on their table until the block ends."""
+    blocker = await asyncpg.connect(installation.dsn)
+    try:
+        async with blocker.transaction():
+            await blocker.execute("LOCK TABLE extraction_event IN ACCESS EXCLUSIVE MODE")
+            records = [record(extraction(10_000 + i)) for i in range(10)]
+            await installation.produce(installation.topic("extraction"), records, partition=0)
+
+            async def waits() -> bool:
+                assert worker.process.poll() is None, worker.log
+                return bool(await blocker.fetchval(WAITING))
+
+            await until("the worker waits for the lock", waits, 20)
+            yield
+    finally:
+        await blocker.close()
 
 
 async def test_sigterm_finishes_and_commits_what_is_in_flight(installation: Installation) -> None:
@@ -27,9 +55,14 @@ async def test_sigterm_finishes_and_commits_what_is_in_flight(installation: Inst
     assert sum((await installation.committed("extraction")).values()) == done
     second = installation.worker("--family", "extraction")
     await installation.settled("extraction")
-    assert await second.stop() == 0
-    assert await account(installation, "extraction") == {"stored": 4000, "duplicate": 0, "refused": 0, "invisible": 0}
-    assert await counts(installation) == {"rows": 4000, "counted": 4000, "letters": 0}
+    async with one_that_waits(installation, second):
+        second.process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):  # it waits for its batch
+            await asyncio.to_thread(second.process.wait, 1)
+    assert await second.ended() == 0
+    await installation.settled("extraction")
+    assert await account(installation, "extraction") == {"stored": 4010, "duplicate": 0, "refused": 0, "invisible": 0}
+    assert await counts(installation) == {"rows": 4010, "counted": 4010, "letters": 0}
 
 
 async def test_sigterm_during_an_outage_does_not_wait_for_its_end(installation: Installation) -> None:
@@ -38,20 +71,11 @@ async def test_sigterm_during_an_outage_does_not_wait_for_its_end(installation: 
     worker = await installation.worker(
         "--family", "extraction", environment={"SILTSTONE_SHUTDOWN_TIMEOUT_SECONDS": "2"}
     ).ready()
-    blocker = await asyncpg.connect(installation.dsn)
-    async with blocker.transaction():
-        await blocker.execute("LOCK TABLE extraction_event IN ACCESS EXCLUSIVE MODE")
-        await installation.produce(installation.topic("extraction"), [record(extraction(i)) for i in range(10)])
-
-        async def waits() -> bool:
-            return bool(await blocker.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
-
-        await until("the worker waits for the lock", waits, 20)
+    async with one_that_waits(installation, worker):
         began = time.monotonic()
         assert await worker.stop() == 0
         assert 1 < time.monotonic() - began < 12
         assert await installation.committed("extraction") == {}
-    await blocker.close()
     second, _ = await asyncio.gather(
         installation.worker("--family", "extraction").ready(), installation.settled("extraction")
     )

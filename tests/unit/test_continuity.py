@@ -101,8 +101,8 @@ async def test_a_partition_that_goes_back_is_asked_where_it_starts() -> None:
     """Records below the expected offset come of a topic made anew under a running worker: it asks the ledger (G6)."""
 
     class Anew:
-        async def of(self, partition: TopicPartition, _consumer: Any) -> int:
-            raise Stop(f"{partition.topic} was made anew")
+        async def of(self, partitions: list[TopicPartition], _consumer: Any) -> dict[TopicPartition, int]:
+            raise Stop(f"{partitions[0].topic} was made anew")
 
     consumer: Any = SimpleNamespace
     unused: Any = None

@@ -177,9 +177,7 @@ def test_every_jar_is_locked_once() -> None:
     assert {len(bytes.fromhex(jar.sha256)) for jar in KAFKA_JARS} == {32}
 
 
-def test_jar_with_another_digest_is_fetched_again_and_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_jar_with_another_digest_is_fetched_again_and_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A torn jar is replaced by a whole one; one whose digest is wrong never enters the cache."""
     good = Jar("g", "good", "1", hashlib.sha256(b"whole").hexdigest())
     bad = Jar("g", "bad", "1", hashlib.sha256(b"expected").hexdigest())

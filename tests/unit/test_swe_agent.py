@@ -13,7 +13,7 @@ def _file(step: dict[str, Any] | None = None, **info: object) -> bytes:
     return json.dumps({"trajectory": [step or {}], "info": {"exit_status": "submitted", **info}}).encode()
 
 
-def _events(content: bytes, **options: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - passed on
+def _events(content: bytes, **options: Any) -> list[dict[str, Any]]:
     return events(content, name="x.traj", tenant="acme", **options)
 
 
@@ -139,9 +139,7 @@ def test_a_thought_is_read_where_the_response_lacks_it() -> None:
 def test_text_that_no_database_stores_is_replaced() -> None:
     """NULs and lone surrogates become U+FFFD in every place, keys of states among them."""
     bad = "a\x00\ud800b"
-    step = dict.fromkeys(
-        ("action", "observation", "response", "thought"), f"Error: {bad}\n```{bad}\n{bad}\n```"
-    )
+    step = dict.fromkeys(("action", "observation", "response", "thought"), f"Error: {bad}\n```{bad}\n{bad}\n```")
     file = {
         "trajectory": [{**step, "state": {bad: [bad, float("nan"), 10**30, 1.5]}}],
         "environment": bad,

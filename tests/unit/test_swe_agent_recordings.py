@@ -43,13 +43,11 @@ ERRORS = {
 def _bytes(name: str) -> bytes:
     path = DATA / f"{name}.traj"
     if not path.is_file():
-        pytest.fail(
-            f"{path} is missing: put the recorded runs of SWE-agent there, beside the project's folder."
-        )
+        pytest.fail(f"{path} is missing: put the recorded runs of SWE-agent there, beside the project's folder.")
     return path.read_bytes()
 
 
-def _events(content: bytes, **options: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - passed on
+def _events(content: bytes, **options: Any) -> list[dict[str, Any]]:
     return events(content, name="x.traj", tenant="acme", **options)
 
 
@@ -123,14 +121,10 @@ def test_nodes_and_totals_are_those_of_the_file(name: str) -> None:
     nodes = _of(made, "node.executed")
     assert [node["node_name"] for node in nodes] == [step["action"].split()[0] for step in steps]
     assert [node["iteration"] for node in nodes] == list(range(1, len(steps) + 1))
-    states = [
-        json.loads(step["state"]) if isinstance(step["state"], str) else step["state"] for step in steps
-    ]
+    states = [json.loads(step["state"]) if isinstance(step["state"], str) else step["state"] for step in steps]
     assert [node["state_snapshot"] for node in nodes] == states
     times = [step.get("execution_time") for step in steps]
-    assert [node.get("duration_ms") for node in nodes] == [
-        None if t is None else round(t * 1000) for t in times
-    ]
+    assert [node.get("duration_ms") for node in nodes] == [None if t is None else round(t * 1000) for t in times]
     finished = _only(made, "run.finished")
     assert finished["status"] == "completed"
     assert finished["final_state"] == states[-1]
