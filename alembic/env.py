@@ -2,10 +2,10 @@
 
 import asyncio
 
+from alembic import context
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from alembic import context
 from persistence.columns import metadata
 from persistence.migrate import ADVISORY_LOCK, BECOME_OWNER, run_script
 

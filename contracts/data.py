@@ -17,6 +17,7 @@ _ENUM = "Invalid enum value"
 _OUT_OF_RANGE = re.compile(r"^(Expected `int` [<>]=|Number out of range)")
 _BAD_DECIMAL = re.compile(r"^Invalid decimal string - at `\$\.(\w+)`$")
 _DECIMAL = re.compile(DECIMAL_PATTERN)
+_NULL = re.compile(b"null")
 _members = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -37,7 +38,7 @@ def decode_data(kind: EventType, raw: Raw) -> tuple[Data, dict[str, Raw]]:
         if changes is not UNSET and bytes(changes) != b"null":
             path = f"$.data.{kind.changes_field}"
             _check_fields(kind.changes, _lenient(kind.changes_decoder, changes, path), changes, path)
-    if b"null" in text:
+    if _NULL.search(text):
         unknown |= {name: value for name, value in _members.decode(text).items() if bytes(value) == b"null"}
     return data, unknown
 

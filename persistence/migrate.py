@@ -1,15 +1,18 @@
-"""Migrations: where they are, how to run them, and which version a database is at."""
+"""Migrations: where they are, how to run them, and which version a database is at.
+
+alembic is imported where it is used: it is slow to load, and most commands never migrate.
+"""
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 
-from alembic import command
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 ADVISORY_LOCK = 5_171_604_733  # any number of our own: one migration at a time a database
 
@@ -57,8 +60,10 @@ def run_script(connection: Connection, script: str) -> None:
     raw.run_async(lambda driver: driver.execute(script))
 
 
-def config(url: str) -> Config:
+def config(url: str) -> "Config":
     """Alembic's configuration for one database; `url` as in DATABASE_URL."""
+    from alembic.config import Config  # noqa: PLC0415
+
     made = Config()
     made.set_main_option("script_location", str(scripts()).replace("%", "%%"))
     made.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
@@ -67,16 +72,22 @@ def config(url: str) -> Config:
 
 async def upgrade(url: str, revision: str = "head") -> None:
     """Bring the database up to `revision`; a second caller waits for the first."""
+    from alembic import command  # noqa: PLC0415
+
     await asyncio.to_thread(command.upgrade, config(url), revision)
 
 
 async def downgrade(url: str, revision: str) -> None:
     """Bring the database down to `revision`."""
+    from alembic import command  # noqa: PLC0415
+
     await asyncio.to_thread(command.downgrade, config(url), revision)
 
 
 def head() -> str:
     """The newest revision that this program has."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
     return ScriptDirectory(str(scripts())).get_current_head() or ""
 
 

@@ -32,7 +32,7 @@ from workers.pipeline import Pipeline
 from workers.settings import Settings
 from workers.starts import Starts
 from workers.startup import check_schema, check_topics, database
-from workers.subscriber import Broker, Settle, subscribe
+from workers.subscriber import Broker, Settle, security, subscribe
 from workers.writer import Writer
 
 DRAIN_MARGIN_SECONDS = 10.0  # between giving up a batch and the end of the rebalance
@@ -63,7 +63,7 @@ class Worker:
         )
         broker = Broker(
             settings.kafka_bootstrap_servers.split(","),
-            security=kafka.faststream_security(settings),
+            security=security(settings),
             routers=[*(self._family(family, consumers) for family in families), self._letter_index()],
             apply_types=False,
             allow_auto_create_topics=False,

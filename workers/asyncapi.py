@@ -20,6 +20,7 @@ from contracts.registry import EVENT_TYPES, dlq_topic_of, topic_of
 from contracts.schemas import meaning_of, schema_of
 from workers import kafka
 from workers.settings import Settings
+from workers.subscriber import security
 
 CLOUDEVENT = "application/cloudevents+json; charset=UTF-8"
 TEXT = {"type": "string"}
@@ -61,7 +62,7 @@ class _Document(AsyncAPI):
 
 def document(settings: Settings, version: str) -> dict[str, Any]:
     """The document as JSON; nothing is connected."""
-    broker = KafkaBroker(settings.kafka_bootstrap_servers.split(","), security=kafka.faststream_security(settings))
+    broker = KafkaBroker(settings.kafka_bootstrap_servers.split(","), security=security(settings))
     for family, topic in kafka.topics(settings).items():
         group = kafka.group_of(settings, family)
         _receive(broker, topic, group, f"Events of the {family.value} family, keyed by tenant and subject")

@@ -4,7 +4,6 @@ import ssl
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
 from contracts.event_type import Family
 from contracts.registry import dlq_topic_of, topic_of
@@ -23,7 +22,7 @@ def connection(settings: Settings) -> dict[str, Any]:
         "request_timeout_ms": SOCKET_TIMEOUT_MS,
     }
     if settings.kafka_security_protocol in ("SSL", "SASL_SSL"):
-        arguments["ssl_context"] = _ssl_context(settings)
+        arguments["ssl_context"] = ssl_context(settings)
     if settings.kafka_security_protocol.startswith("SASL"):
         password = settings.kafka_sasl_password
         arguments |= {
@@ -34,25 +33,12 @@ def connection(settings: Settings) -> dict[str, Any]:
     return arguments
 
 
-def _ssl_context(settings: Settings) -> ssl.SSLContext:
+def ssl_context(settings: Settings) -> ssl.SSLContext:
     ca = settings.kafka_ssl_ca_location
     context = ssl.create_default_context(cafile=str(ca) if ca else None)
     if settings.kafka_ssl_certificate_location:
         context.load_cert_chain(settings.kafka_ssl_certificate_location, settings.kafka_ssl_key_location)
     return context
-
-
-def faststream_security(settings: Settings) -> BaseSecurity | None:
-    """The same security, as FastStream takes it."""
-    protocol = settings.kafka_security_protocol
-    context = _ssl_context(settings) if protocol in ("SSL", "SASL_SSL") else None
-    if not protocol.startswith("SASL"):
-        return BaseSecurity(context, use_ssl=True) if context else None
-    made = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
-    password = settings.kafka_sasl_password.get_secret_value() if settings.kafka_sasl_password else ""
-    return made[settings.kafka_sasl_mechanism](
-        username=settings.kafka_sasl_username or "", password=password, ssl_context=context, use_ssl=context is not None
-    )
 
 
 def producer(settings: Settings, *, max_bytes: int = TOPIC_MESSAGE_MAX_BYTES, **options: Any) -> AIOKafkaProducer:

@@ -146,6 +146,9 @@ class Pipeline:
 
 def chunks(records: Sequence[Record], max_bytes: int) -> Iterator[Sequence[Record]]:
     """The records in runs of at most `max_bytes` of values, each of one record at least."""
+    if sum(len(record.value or b"") for record in records) <= max_bytes:
+        yield records
+        return
     begin, held = 0, 0
     for at, record in enumerate(records):
         size = len(record.value or b"")

@@ -14,10 +14,13 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaRouter
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
+from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
 from workers.assignment import Assignment
 from workers.decoding import Record
 from workers.failure import GivenUp, Stop
+from workers.kafka import ssl_context
+from workers.settings import Settings
 
 MAX_POLL_INTERVAL_MS = 2_147_483_647  # used on the client only; liveness by progress is our own
 SESSION_TIMEOUT_MS = 10_000  # how long a killed worker's partitions wait for another
@@ -29,6 +32,19 @@ FETCH_WAIT_MS = 250
 Settle = Callable[[Sequence[Record]], Awaitable[None]]
 
 log = structlog.get_logger("siltstone.subscriber")
+
+
+def security(settings: Settings) -> BaseSecurity | None:
+    """The same security, as FastStream takes it."""
+    protocol = settings.kafka_security_protocol
+    context = ssl_context(settings) if protocol in ("SSL", "SASL_SSL") else None
+    if not protocol.startswith("SASL"):
+        return BaseSecurity(context, use_ssl=True) if context else None
+    made = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
+    password = settings.kafka_sasl_password.get_secret_value() if settings.kafka_sasl_password else ""
+    return made[settings.kafka_sasl_mechanism](
+        username=settings.kafka_sasl_username or "", password=password, ssl_context=context, use_ssl=context is not None
+    )
 
 
 class Broker(KafkaBroker):

@@ -1,6 +1,7 @@
 """Create the tenant table."""
 
 from alembic import op
+
 from persistence.migrate import run_script
 
 revision = "0001"

@@ -1,6 +1,7 @@
 """Create the logs and states of agent sessions."""
 
 from alembic import op
+
 from persistence.migrate import run_script
 
 revision = "0002"

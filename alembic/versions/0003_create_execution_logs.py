@@ -1,6 +1,7 @@
 """Create the logs of definitions, runs and nodes."""
 
 from alembic import op
+
 from persistence.migrate import run_script
 
 revision = "0003"

@@ -1,6 +1,7 @@
 """Create the logs of assertions and files, and the states of definitions and runs."""
 
 from alembic import op
+
 from persistence.migrate import run_script
 
 revision = "0004"

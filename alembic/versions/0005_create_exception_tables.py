@@ -1,6 +1,7 @@
 """Create the log and the state of exceptions."""
 
 from alembic import op
+
 from persistence.migrate import run_script
 
 revision = "0005"

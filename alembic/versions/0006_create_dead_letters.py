@@ -1,6 +1,7 @@
 """Create the index of dead letters, and the history of actions on them."""
 
 from alembic import op
+
 from persistence.migrate import run_script
 
 revision = "0006"

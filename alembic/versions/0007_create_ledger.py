@@ -1,6 +1,7 @@
 """Create the ledger of offsets."""
 
 from alembic import op
+
 from persistence.migrate import run_script
 
 revision = "0007"

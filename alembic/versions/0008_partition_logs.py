@@ -1,6 +1,7 @@
 """Partition the logs by month, keep them so without holding up a writer, and fold old ledger rows."""
 
 from alembic import op
+
 from persistence.migrate import run_script
 
 revision = "0008"

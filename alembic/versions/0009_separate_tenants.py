@@ -1,6 +1,7 @@
 """Keep tenants apart: row-level security on every table, and the least privileges for each role."""
 
 from alembic import op
+
 from persistence.migrate import run_script
 
 revision = "0009"

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import make_url
 
-from alembic import command
 from persistence import migrate
 from persistence.columns import metadata
 from tests.support.installation import drop_database, make_database

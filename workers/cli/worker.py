@@ -7,7 +7,6 @@ import typer
 
 from contracts.event_type import Family
 from workers import logs
-from workers.app import Worker
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, fail
 
@@ -22,6 +21,8 @@ def worker(
     read = settings()
     logs.configure(read.log_format)
     families = list(dict.fromkeys(family or list(Family)))
+
+    from workers.app import Worker  # noqa: PLC0415 - slow to import, and only this command needs it
 
     async def run() -> str | None:
         return await Worker(read, families, consumers).run()
