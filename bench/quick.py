@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from bench.limit import limit_of_bytes, limit_of_rows, rows_of
 from contracts.window import TimeWindow
 from localstack import stack
 from persistence import migrate
-from producers.event_lines import Defaults, outgoing
+from producers.event_lines import Defaults, Outgoing, RefusedLine, outgoing
 from workers import publisher, topics
 from workers.settings import Settings, load
 
@@ -91,8 +92,8 @@ def _peak_mb(pid: int) -> float:
     return int(found.group(1)) / 1024 if found else float("nan")
 
 
-async def prepare(settings: Settings, count: int) -> list[bytes]:
-    """Migrate, make topics and tenants, publish the events; their values."""
+async def prepare(settings: Settings, count: int, *, bare: bool) -> list[bytes]:
+    """Migrate, make topics and tenants, publish the events (`bare`: without repeating attributes as headers)."""
     await migrate.upgrade(settings.owner_url)
     connection = await asyncpg.connect(migrate.driver_dsn(settings.owner_url))
     await connection.execute(
@@ -103,8 +104,12 @@ async def prepare(settings: Settings, count: int) -> list[bytes]:
     await topics.apply(settings)
     values = [encoded(event) for event in extractions(count)]
     defaults = Defaults(topic_prefix=settings.topic_prefix)
-    records = outgoing(values, defaults, TimeWindow(settings.oldest_time), check=False)
+    records: Iterable[Outgoing | RefusedLine] = outgoing(
+        values, defaults, TimeWindow(settings.oldest_time), check=False
+    )
     began = time.perf_counter()
+    if bare:
+        records = (replace(record, headers=[]) for record in records if isinstance(record, Outgoing))
     report = await publisher.publish(settings, records)
     print(
         f"published {report.acknowledged.total()} in {time.perf_counter() - began:.1f} s, "
@@ -114,11 +119,11 @@ async def prepare(settings: Settings, count: int) -> list[bytes]:
     return values
 
 
-async def measure(count: int, rounds: int, folder: Path) -> None:
+async def measure(count: int, rounds: int, folder: Path, *, bare: bool) -> None:
     """Bring up a stack of its own, measure in turn, print and record."""
     addresses = stack.up(folder, say=lambda text: print(text, flush=True), postgres_settings=POSTGRES_SETTINGS)
     environment = addresses.environment() | {"SILTSTONE_TOPIC_PREFIX": f"bench{uuid.uuid4().hex[:8]}."}
-    values = await prepare(load(environment), count)
+    values = await prepare(load(environment), count, bare=bare)
     rows = rows_of(values)
     template = make_url(addresses.database_url).database or ""
     figures: dict[str, list[float]] = {name: [] for name in FIGURES}
@@ -132,7 +137,7 @@ async def measure(count: int, rounds: int, folder: Path) -> None:
         figures["one worker"].append(rate)
         figures["peak memory, MB"].append(peak)
         print(f"round {number + 1}: " + ", ".join(f"{n} {f[-1]:,.0f}" for n, f in figures.items()), flush=True)
-    show(count, figures)
+    show("quick, bare records" if bare else "quick", count, figures)
 
 
 FIGURES = ("limit, from rows", "limit, from bytes", "one worker", "peak memory, MB")
@@ -141,7 +146,7 @@ COLUMNS = (
 )
 
 
-def show(count: int, figures: dict[str, list[float]]) -> None:
+def show(bench: str, count: int, figures: dict[str, list[float]]) -> None:
     """The medians and their ratios, printed and appended to results.csv."""
     print(f"\n{'rows a second':24}{'median':>12}{'min':>12}{'max':>12}")
     for name, found in figures.items():
@@ -152,7 +157,7 @@ def show(count: int, figures: dict[str, list[float]]) -> None:
         ratios.append(statistics.median(found))
         print(f"{'of the ' + name:24}{ratios[-1]:>12.2f}{min(found):>12.2f}{max(found):>12.2f}")
     medians = [round(statistics.median(figures[name])) for name in FIGURES[:3]]
-    row = [datetime.now(UTC).isoformat(timespec="seconds"), "quick", count, len(figures["one worker"]), *medians]
+    row = [datetime.now(UTC).isoformat(timespec="seconds"), bench, count, len(figures["one worker"]), *medians]
     row += [*(round(r, 3) for r in ratios), round(max(figures["peak memory, MB"])), os.cpu_count() or 0]
     row.append(platform.python_version())
     new = not RESULTS.exists()
@@ -169,13 +174,14 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--keep", type=Path, help="a folder for the stack, kept running; else a temporary one")
+    parser.add_argument("--bare", action="store_true", help="records without the attributes as headers")
     options = parser.parse_args()
     if options.keep:
-        asyncio.run(measure(options.events, options.rounds, options.keep))
+        asyncio.run(measure(options.events, options.rounds, options.keep, bare=options.bare))
         return
     with tempfile.TemporaryDirectory(prefix="siltstone-bench-") as folder:
         try:
-            asyncio.run(measure(options.events, options.rounds, Path(folder) / "stack"))
+            asyncio.run(measure(options.events, options.rounds, Path(folder) / "stack", bare=options.bare))
         finally:
             stack.down(Path(folder) / "stack", delete=True)
 
