@@ -11,6 +11,7 @@ RUN python -m venv --without-pip /opt/siltstone \
 COPY pyproject.toml README.md ./
 COPY alembic alembic
 COPY contracts contracts
+COPY examples examples
 COPY localstack localstack
 COPY persistence persistence
 COPY producers producers

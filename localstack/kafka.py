@@ -65,7 +65,8 @@ class Kafka:
 
     def running(self) -> psutil.Process | None:
         """The process of exactly this node, whoever started it; by its command line: no pid goes stale."""
-        return next((p for p in self._all() if p.cmdline()[-1:] == [_SETTINGS]), None)
+        nodes = find(lambda p: p.name() == "java" and self._mark in p.cmdline() and p.cmdline()[-1:] == [_SETTINGS])
+        return next(iter(nodes), None)
 
     def _all(self) -> list[psutil.Process]:
         """The node, the tool that formats its data, and its controller alone."""

@@ -53,7 +53,9 @@ async def test_cut_connections_and_cancelled_statements_are_retried(installation
     await connection.close()
     await installation.settled("extraction")
     assert await counts(installation) == {"rows": flow.sent, "counted": flow.sent, "letters": 0}
-    assert await worker.metric("siltstone_retries_total", kind="57") >= 2
+    # An ended backend is seen as 57P01, or as a line that closed before the answer was read.
+    assert await worker.metric("siltstone_retries_total", kind="57") >= 1
+    assert await worker.metric("siltstone_retries_total") >= 2
     assert (await worker.get("/health/live"))[0] == 200
     assert await worker.stop() == 0
 
