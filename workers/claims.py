@@ -6,9 +6,8 @@ from contracts import letter as form
 from persistence.batch import Redriven
 from persistence.database import Database
 from persistence.letters import confirm
-from persistence.verdict import Verdict, judge
 from workers.decoding import Decoded, Place, Record, place_of
-from workers.failure import RetryLater, Stop
+from workers.judging import judged
 
 
 class Claims:
@@ -29,14 +28,9 @@ class Claims:
         }
         if not claimed:
             return {}
-        try:
+        with judged("the index of dead letters cannot be read"):
             async with self._database.transaction() as connection:
                 known = await confirm(connection, list(claimed.values()))
-        except Exception as error:
-            judgement = judge(error)
-            if judgement.verdict is Verdict.retry:
-                raise RetryLater(judgement.message, judgement.kind) from error
-            raise Stop(f"the index of dead letters cannot be read: {judgement.message}") from error
         return {place: Redriven(str(c[0]), c[1]) for place, c in claimed.items() if c[0] in known}
 
 

@@ -14,10 +14,10 @@ from contracts import letter as form
 from contracts.envelope import Headers
 from persistence.database import Database
 from persistence.letters import Letter, index
-from persistence.verdict import Verdict, judge
 from workers.decoding import Record
-from workers.failure import RetryLater, Stop
+from workers.failure import Stop
 from workers.health import Stream
+from workers.judging import judged
 from workers.offsets import commit
 
 log = structlog.get_logger("siltstone.letter_index")
@@ -69,14 +69,9 @@ class LetterIndex:
         await self._index([letter])
 
     async def _index(self, letters: Sequence[Letter]) -> None:
-        try:
+        with judged("dead letters cannot be indexed"):
             async with self._database.transaction() as connection:
                 await index(connection, letters)
-        except Exception as error:
-            judgement = judge(error)
-            if judgement.verdict is Verdict.retry:
-                raise RetryLater(judgement.message, judgement.kind) from error
-            raise Stop(f"dead letters cannot be indexed: {judgement.message}") from error
 
 
 def letter_of(

@@ -8,8 +8,8 @@ from aiokafka.errors import KafkaError
 
 from persistence.database import Database
 from persistence.ledger import end_of
-from persistence.verdict import Verdict, judge
 from workers.failure import RetryLater, Stop
+from workers.judging import judged
 
 ANSWER_SECONDS = 15
 
@@ -49,11 +49,6 @@ class Starts:
         return {p: firsts[p] if committed[p] is None else committed[p] for p in partitions}
 
     async def _settled(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        try:
+        with judged("the ledger cannot be read"):
             async with self._database.transaction(readonly=True) as connection:
                 return {p: await end_of(connection, self._group, p.topic, p.partition) for p in partitions}
-        except Exception as error:
-            judgement = judge(error)
-            if judgement.verdict is Verdict.retry:
-                raise RetryLater(judgement.message, judgement.kind) from error
-            raise Stop(f"the ledger cannot be read: {judgement.message}; is the database migrated?") from error

@@ -8,9 +8,9 @@ from aiokafka.errors import KafkaError
 
 from persistence import migrate
 from persistence.database import WORKER, Database, PoolLimits
-from persistence.verdict import Verdict, judge, named_objects
 from workers import kafka
-from workers.failure import GivenUp, Stop
+from workers.failure import GivenUp, RetryLater, Stop
+from workers.judging import judged
 from workers.settings import Settings
 
 START_SECONDS = 60.0
@@ -33,12 +33,10 @@ async def check_schema(opened: Database, stopping: asyncio.Event) -> None:
     """Raise Stop unless the database is migrated to what this program knows. An outage is waited for."""
     while True:
         try:
-            async with opened.transaction(readonly=True) as connection:
-                revision = await migrate.current(connection)
-        except Exception as error:
-            judgement = judge(error)
-            if judgement.verdict is not Verdict.retry:
-                raise Stop(f"the database cannot be used: {judgement.message}{named_objects(error)}") from error
+            with judged("the database cannot be used"):
+                async with opened.transaction(readonly=True) as connection:
+                    revision = await migrate.current(connection)
+        except RetryLater:
             await _pause(stopping)
             continue
         if revision != migrate.head():

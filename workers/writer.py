@@ -13,10 +13,13 @@ from persistence.database import Database
 from persistence.offsets import Spans
 from persistence.store import prepare, store
 from persistence.tenants import Tenants
-from persistence.verdict import Judgement, Verdict, judge, named_objects
+from persistence.verdict import Judgement, Verdict
 from workers.decoding import Decoded, Place, Readable, Refused, place_of
-from workers.failure import RetryLater, Stop
+from workers.failure import Stop
+from workers.judging import BadRow, PartitionMissing, judged
 from workers.refusal_guard import RefusalGuard
+
+CANNOT_STORE = "the database cannot take any record"
 
 log = structlog.get_logger("siltstone.writer")
 
@@ -36,14 +39,6 @@ class Settled:
 
     stored: Stored
     refused: list[Refused]
-
-
-class BadRow(Exception):
-    """Some record of the batch is refused by the database, or our own code fails on it."""
-
-    def __init__(self, judgement: Judgement) -> None:
-        super().__init__(judgement.message)
-        self.judgement = judgement
 
 
 class Writer:
@@ -121,10 +116,8 @@ class Writer:
 
     async def _check_tenants(self, readable: Sequence[Readable]) -> tuple[Sequence[Readable], list[Refused]]:
         wanted = {r.event.tenant_id for r in readable}
-        try:
+        with judged(CANNOT_STORE):
             statuses = await self._tenants.statuses(wanted)
-        except Exception as error:
-            raise next_step(judge(error), error) from error
         if all(statuses.get(tenant) == "active" for tenant in wanted):
             return readable, []
         allowed, refused = [], []
@@ -154,21 +147,15 @@ class Writer:
     async def _commit(self, unit: Unit) -> Stored:
         """One transaction. Raises RetryLater, Stop or BadRow; then nothing was stored."""
         try:
-            async with self._database.session() as (connection, info):
-                await prepare(connection, info, {a.event.type.log for a in unit.arrived})
-                async with connection.transaction():
-                    return await store(connection, unit)
-        except Exception as error:
-            judgement = judge(error)
-            if judgement.verdict is Verdict.maintain:
-                await self._make_partitions()
-            raise next_step(judgement, error) from error
-
-    async def _make_partitions(self) -> None:
-        try:
-            await self._maintain()
-        except Exception as error:
-            raise next_step(judge(error), error) from error
+            with judged(CANNOT_STORE, rows=True):
+                async with self._database.session() as (connection, info):
+                    await prepare(connection, info, {a.event.type.log for a in unit.arrived})
+                    async with connection.transaction():
+                        return await store(connection, unit)
+        except PartitionMissing:
+            with judged(CANNOT_STORE):
+                await self._maintain()
+            raise
 
     async def _find_bad(self, readable: Sequence[Readable], batch: Batch) -> list[tuple[Place, Judgement]]:
         """The records that are refused alone, each with its judgement."""
@@ -182,34 +169,19 @@ class Writer:
 
     async def _probe(self, unit: Unit) -> Judgement | None:
         """Store and roll back; what the database says of it, None when it would store."""
-        try:
+        with judged(CANNOT_STORE):
             async with self._database.session() as (connection, info):
                 await prepare(connection, info, {a.event.type.log for a in unit.arrived})
                 probe = connection.transaction()
                 await probe.start()
                 try:
-                    await store(connection, unit)
-                except Exception as error:
-                    judgement = judge(error)
-                    if judgement.verdict not in (Verdict.refuse, Verdict.defect):
-                        raise
-                    return judgement
+                    with judged(CANNOT_STORE, rows=True):
+                        await store(connection, unit)
+                except BadRow as bad:
+                    return bad.judgement
                 finally:
                     await probe.rollback()
-        except Exception as error:
-            raise next_step(judge(error), error) from error
         return None
-
-
-def next_step(judgement: Judgement, error: Exception) -> Exception:
-    """The exception that says what happens next."""
-    match judgement.verdict:
-        case Verdict.retry | Verdict.maintain:
-            return RetryLater(judgement.message, judgement.kind)
-        case Verdict.refuse | Verdict.defect:
-            return BadRow(judgement)
-        case Verdict.stop:
-            return Stop(f"the database cannot take any record: {judgement.message}{named_objects(error)}")
 
 
 def _tenant_refusal(readable: Readable, status: str | None) -> Refusal:
