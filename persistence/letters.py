@@ -9,9 +9,6 @@ import asyncpg
 
 from persistence.batch import Redriven
 
-DEAD, REDRIVING, RESOLVED = 1, 0, 2
-"""Phases within one redrive count: redriving < dead < resolved."""
-
 
 class Letter(NamedTuple):
     """A row of dead_letter as its topic gives it; the order of the columns of the insert."""

@@ -24,17 +24,6 @@ def spans_of(offsets: Iterable[int]) -> Spans:
     return spans
 
 
-def union(*sets: Sequence[tuple[int, int]]) -> Spans:
-    """The offsets in any of the sets."""
-    joined: Spans = []
-    for first, after in sorted(span for spans in sets for span in spans):
-        if joined and first <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], after))
-        else:
-            joined.append((first, after))
-    return joined
-
-
 def difference(left: Sequence[tuple[int, int]], right: Sequence[tuple[int, int]]) -> Spans:
     """The offsets in `left` and not in `right`; both sorted and disjoint."""
     left_over: Spans = []

@@ -135,6 +135,3 @@ INGEST_RETIRED = Table(
     Index(None, "topic", "partition"),
     comment="Offsets whose log rows went with a partition that retention dropped",
 )
-
-TENANT_TABLES = (*LOG_TABLES, *STATE_TABLES, "dead_letter")
-"""Tables with a tenant_id that a reader may see; every one has row-level security."""

@@ -29,7 +29,6 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka sh
         self.partitions: frozenset[TopicPartition] = frozenset()
         self.next_offset: dict[TopicPartition, int] = {}
         self.busy_since: float | None = None
-        self.settled_at = time.monotonic()
         self._idle = asyncio.Event()
         self._idle.set()
         self.closed = asyncio.Event()  # no batch begins any more
@@ -85,7 +84,6 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka sh
         try:
             yield self.generation
         finally:
-            self.settled_at = time.monotonic()
             self.busy_since = None
             self._idle.set()
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from contracts.event_type import Family
@@ -25,8 +24,6 @@ from workers.starts import Starts
 from workers.writer import Batch, Settled, Writer
 
 SLICE = 200  # records decoded before the event loop turns to others: a few milliseconds
-
-log = structlog.get_logger("siltstone.pipeline")
 
 
 class Pipeline:

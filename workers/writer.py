@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-import structlog
 from aiokafka import TopicPartition
 
 from contracts.refusal import Reason, Refusal, Stage
@@ -20,8 +19,6 @@ from workers.judging import BadRow, PartitionMissing, judged
 from workers.refusal_guard import RefusalGuard
 
 CANNOT_STORE = "the database cannot take any record"
-
-log = structlog.get_logger("siltstone.writer")
 
 
 @dataclass(frozen=True, slots=True)
