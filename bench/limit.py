@@ -13,6 +13,7 @@ from typing import Any
 
 import asyncpg
 import msgspec
+from aiokafka import ConsumerRecord
 from asyncpg.pgproto.pgproto import UUID
 
 from contracts.decode import decode
@@ -67,8 +68,12 @@ def bare_row(value: bytes) -> Row:
 def rows_of(values: Sequence[bytes]) -> list[Row]:
     """The rows that a worker would write for these values."""
     window, now_ms = TimeWindow(datetime(2000, 1, 1, tzinfo=UTC)), int(time.time() * 1000)
-    events = [decode(value, None, (), now_ms, window) for value in values]
-    return [LOG.row(event, UUID(event.uid), ("bench", 0, offset)) for offset, event in enumerate(events)]
+    rows = []
+    for offset, value in enumerate(values):
+        record = ConsumerRecord("bench", 0, offset, now_ms, 0, None, value, None, -1, len(value), ())
+        event = decode(value, None, (), now_ms, window)
+        rows.append(LOG.row(event, record))
+    return rows
 
 
 async def limit_of_rows(url: str, rows: Sequence[Row]) -> float:

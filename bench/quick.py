@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,8 +92,8 @@ def _peak_mb(pid: int) -> float:
     return int(found.group(1)) / 1024 if found else float("nan")
 
 
-async def prepare(settings: Settings, count: int, *, bare: bool) -> list[bytes]:
-    """Migrate, make topics and tenants, publish the events (`bare`: without repeating attributes as headers)."""
+async def prepare(settings: Settings, count: int) -> list[bytes]:
+    """Migrate, make tenants, and the events that are published."""
     await migrate.upgrade(settings.owner_url)
     connection = await asyncpg.connect(migrate.driver_dsn(settings.owner_url))
     await connection.execute(
@@ -101,8 +101,12 @@ async def prepare(settings: Settings, count: int, *, bare: bool) -> list[bytes]:
         tenants(),
     )
     await connection.close()
+    return [encoded(event) for event in extractions(count)]
+
+
+async def publish(settings: Settings, values: Sequence[bytes], *, bare: bool) -> None:
+    """Make the topics and publish (`bare`: the value and key alone, without the attributes again as headers)."""
     await topics.apply(settings)
-    values = [encoded(event) for event in extractions(count)]
     defaults = Defaults(topic_prefix=settings.topic_prefix)
     records: Iterable[Outgoing | RefusedLine] = outgoing(
         values, defaults, TimeWindow(settings.oldest_time), check=False
@@ -112,60 +116,79 @@ async def prepare(settings: Settings, count: int, *, bare: bool) -> list[bytes]:
         records = (replace(record, headers=[]) for record in records if isinstance(record, Outgoing))
     report = await publisher.publish(settings, records)
     print(
-        f"published {report.acknowledged.total()} in {time.perf_counter() - began:.1f} s, "
-        f"{sum(map(len, values)) / count:.0f} bytes each",
+        f"published {report.acknowledged.total()} {'bare' if bare else 'whole'} records in "
+        f"{time.perf_counter() - began:.1f} s, {sum(map(len, values)) / len(values):.0f} bytes each",
         flush=True,
     )
-    return values
 
 
-async def measure(count: int, rounds: int, folder: Path, *, bare: bool) -> None:
+FROM_ROWS = "limit, from ready rows"
+FROM_BYTES = "limit, from bytes"
+WORKERS = {"one worker, bare records": True, "one worker, whole records": False}
+PEAK = "peak memory, MB"
+
+
+async def measure(count: int, rounds: int, folder: Path) -> None:
     """Bring up a stack of its own, measure in turn, print and record."""
     addresses = stack.up(folder, say=lambda text: print(text, flush=True), postgres_settings=POSTGRES_SETTINGS)
-    environment = addresses.environment() | {"SILTSTONE_TOPIC_PREFIX": f"bench{uuid.uuid4().hex[:8]}."}
-    values = await prepare(load(environment), count, bare=bare)
+    environments = {
+        name: addresses.environment() | {"SILTSTONE_TOPIC_PREFIX": f"bench{uuid.uuid4().hex[:8]}."} for name in WORKERS
+    }
+    values = await prepare(load(addresses.environment()), count)
+    for name, bare in WORKERS.items():
+        await publish(load(environments[name]), values, bare=bare)
     rows = rows_of(values)
     template = make_url(addresses.database_url).database or ""
-    figures: dict[str, list[float]] = {name: [] for name in FIGURES}
+    rates: dict[str, list[float]] = {name: [] for name in (FROM_ROWS, FROM_BYTES, *WORKERS)}
+    peaks: dict[str, float] = dict.fromkeys(WORKERS, 0)
     for number in range(rounds):
         async with fresh_database(addresses.database_url, template) as url:
-            figures["limit, from rows"].append(await limit_of_rows(url, rows))
+            rates[FROM_ROWS].append(await limit_of_rows(url, rows))
+        for name in WORKERS:
+            async with fresh_database(addresses.database_url, template) as url:
+                rate, peak = await drain(url, environments[name], count)
+            rates[name].append(rate)
+            peaks[name] = max(peaks[name], peak)
         async with fresh_database(addresses.database_url, template) as url:
-            rate, peak = await drain(url, environment, count)
-        async with fresh_database(addresses.database_url, template) as url:
-            figures["limit, from bytes"].append(await limit_of_bytes(url, values))
-        figures["one worker"].append(rate)
-        figures["peak memory, MB"].append(peak)
-        print(f"round {number + 1}: " + ", ".join(f"{n} {f[-1]:,.0f}" for n, f in figures.items()), flush=True)
-    show("quick, bare records" if bare else "quick", count, figures)
+            rates[FROM_BYTES].append(await limit_of_bytes(url, values))
+        print(f"round {number + 1}: " + ", ".join(f"{n} {f[-1]:,.0f}" for n, f in rates.items()), flush=True)
+    show(rates, peaks)
+    record(count, rates, peaks)
 
 
-FIGURES = ("limit, from rows", "limit, from bytes", "one worker", "peak memory, MB")
+def ratio(rates: dict[str, list[float]], name: str, limit: str) -> list[float]:
+    """Of each round, one rate as a share of another."""
+    return [rate / of for rate, of in zip(rates[name], rates[limit], strict=True)]
+
+
+def show(rates: dict[str, list[float]], peaks: dict[str, float]) -> None:
+    """The medians and their ratios, each of one round."""
+    print(f"\n{'rows a second':28}{'median':>10}{'min':>10}{'max':>10}{'of rows':>10}{'of bytes':>10}{PEAK:>18}")
+    for name, found in rates.items():
+        shares = [f"{statistics.median(ratio(rates, name, limit)):>10.2f}" for limit in (FROM_ROWS, FROM_BYTES)]
+        numbers = f"{statistics.median(found):>10,.0f}{min(found):>10,.0f}{max(found):>10,.0f}"
+        print(f"{name:28}{numbers}{''.join(shares)}{peaks[name]:>18.0f}" if name in peaks else f"{name:28}{numbers}")
+
+
 COLUMNS = (
     "at,bench,events,rounds,limit_from_rows,limit_from_bytes,worker,ratio_to_rows,ratio_to_bytes,peak_mb,cores,python"
 )
 
 
-def show(bench: str, count: int, figures: dict[str, list[float]]) -> None:
-    """The medians and their ratios, printed and appended to results.csv."""
-    print(f"\n{'rows a second':24}{'median':>12}{'min':>12}{'max':>12}")
-    for name, found in figures.items():
-        print(f"{name:24}{statistics.median(found):>12,.0f}{min(found):>12,.0f}{max(found):>12,.0f}")
-    ratios = []
-    for name in ("limit, from rows", "limit, from bytes"):
-        found = [w / lim for w, lim in zip(figures["one worker"], figures[name], strict=True)]
-        ratios.append(statistics.median(found))
-        print(f"{'of the ' + name:24}{ratios[-1]:>12.2f}{min(found):>12.2f}{max(found):>12.2f}")
-    medians = [round(statistics.median(figures[name])) for name in FIGURES[:3]]
-    row = [datetime.now(UTC).isoformat(timespec="seconds"), bench, count, len(figures["one worker"]), *medians]
-    row += [*(round(r, 3) for r in ratios), round(max(figures["peak memory, MB"])), os.cpu_count() or 0]
-    row.append(platform.python_version())
+def record(count: int, rates: dict[str, list[float]], peaks: dict[str, float]) -> None:
+    """Append the medians to results.csv, a line for each form of the records."""
     new = not RESULTS.exists()
     with RESULTS.open("a", newline="") as file:
         writer = csv.writer(file)
         if new:
             writer.writerow(COLUMNS.split(","))
-        writer.writerow(row)
+        for name, bare in WORKERS.items():
+            medians = [round(statistics.median(rates[n])) for n in (FROM_ROWS, FROM_BYTES, name)]
+            ratios = [round(statistics.median(ratio(rates, name, limit)), 3) for limit in (FROM_ROWS, FROM_BYTES)]
+            at = datetime.now(UTC).isoformat(timespec="seconds")
+            bench = "quick, bare records" if bare else "quick"
+            machine = (os.cpu_count() or 0, platform.python_version())
+            writer.writerow([at, bench, count, len(rates[name]), *medians, *ratios, round(peaks[name]), *machine])
 
 
 def main() -> None:
@@ -174,14 +197,13 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--keep", type=Path, help="a folder for the stack, kept running; else a temporary one")
-    parser.add_argument("--bare", action="store_true", help="records without the attributes as headers")
     options = parser.parse_args()
     if options.keep:
-        asyncio.run(measure(options.events, options.rounds, options.keep, bare=options.bare))
+        asyncio.run(measure(options.events, options.rounds, options.keep))
         return
     with tempfile.TemporaryDirectory(prefix="siltstone-bench-") as folder:
         try:
-            asyncio.run(measure(options.events, options.rounds, Path(folder) / "stack", bare=options.bare))
+            asyncio.run(measure(options.events, options.rounds, Path(folder) / "stack"))
         finally:
             stack.down(Path(folder) / "stack", delete=True)
 

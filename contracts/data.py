@@ -1,6 +1,7 @@
 """The `data` of an event: raw JSON to its typed struct, with every limit that the tables have."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -21,29 +22,48 @@ _NULL = re.compile(b"null")
 _members = msgspec.json.Decoder(dict[str, Raw])
 
 
+class _DataAlone(msgspec.Struct):
+    data: Raw
+
+
+_data_alone = msgspec.json.Decoder(_DataAlone)
+
+
 def decode_data(kind: EventType, raw: Raw) -> tuple[Data, dict[str, Raw]]:
     """The typed data, and what of it no column keeps: unknown fields, and nulls that were said outright."""
-    unknown: dict[str, Raw] = {}
     text = bytes(raw)
-    try:
-        data = kind.strict.decode(text)
-    except (msgspec.MsgspecError, RecursionError):
-        check_nesting(text, outer=1)
-        data = _lenient(kind.lenient, raw, "$.data")
-        known = kind.data.__struct_encode_fields__
-        unknown = {name: value for name, value in _members.decode(text).items() if name not in known}
-    _check_fields(kind.data, data, raw, "$.data")
+    check_nesting(text, outer=1)
+    data = _decode(kind.decoder, raw, "$.data")
+    _check(kind, data, text, _members.decode)
+    known = kind.data.__struct_encode_fields__
+    members = _members.decode(text)
+    return data, {name: value for name, value in members.items() if name not in known or bytes(value) == b"null"}
+
+
+def check_data(kind: EventType, data: Data, value: bytes) -> dict[str, Raw]:
+    """Check the data that was decoded with a whole event's `value`; what of it no column keeps: its nulls."""
+    _check(kind, data, value, _members_of_data)
+    if _NULL.search(value) is None:
+        return {}
+    return {name: raw for name, raw in _members_of_data(value).items() if bytes(raw) == b"null"}
+
+
+def _members_of_data(value: bytes) -> dict[str, Raw]:
+    return _members.decode(_data_alone.decode(value).data)
+
+
+def _check(kind: EventType, data: Data, text: bytes, members_of: Callable[[bytes], dict[str, Raw]]) -> None:
+    """What a decoder does not check of data, and of the object in it that says what changes."""
+    _check_fields(kind.data, data, text, members_of, "$.data")
     if kind.changes_decoder is not None and kind.changes is not None:
         changes = getattr(data, kind.changes_field or "")
         if changes is not UNSET and bytes(changes) != b"null":
             path = f"$.data.{kind.changes_field}"
-            _check_fields(kind.changes, _lenient(kind.changes_decoder, changes, path), changes, path)
-    if _NULL.search(text):
-        unknown |= {name: value for name, value in _members.decode(text).items() if bytes(value) == b"null"}
-    return data, unknown
+            decoded = _decode(kind.changes_decoder, changes, path)
+            _check_fields(kind.changes, decoded, bytes(changes), _members.decode, path)
 
 
-def _lenient(decoder: "msgspec.json.Decoder[Data]", raw: Raw, path: str) -> Data:
+def _decode(decoder: "msgspec.json.Decoder[Data]", raw: Raw, path: str) -> Data:
     try:
         return decoder.decode(raw)
     except msgspec.MsgspecError as error:
@@ -68,28 +88,37 @@ def _is_out_of_range(said: str, raw: Raw) -> bool:
     return _OUT_OF_RANGE.match(said) is not None
 
 
-def _check_fields(declared: type[Data], data: Data, raw: Raw, path: str) -> None:
-    """What a decoder does not check: JSON objects that must be objects, instants, decimal text."""
+def _check_fields(
+    declared: type[Data], data: Data, text: bytes, members_of: Callable[[bytes], dict[str, Raw]], path: str
+) -> None:
+    """What a decoder does not check: JSON objects that must be objects, instants, decimal text.
+
+    `members_of` finds the fields as they were written in `text`.
+    """
     raws, numbers, instants = checks_of(declared)
     for name, is_object, is_required in raws:
         value = getattr(data, name)
-        if value is UNSET:
-            continue
-        text = bytes(value)
-        check_nesting(text, outer=2)
-        if text == b"null":
-            if is_required:
-                raise Refusal(
-                    Reason.schema_invalid, Stage.schema, f"null is refused for a required field - at `{path}.{name}`"
-                )
-        elif is_object and text[:1] != b"{":
-            raise Refusal(Reason.schema_invalid, Stage.schema, f"Expected `object` - at `{path}.{name}`")
+        if value is not UNSET:
+            json = bytes(value)
+            check_nesting(json, outer=2)
+            if not (is_object and json.startswith(b"{")):
+                _check_json(json, f"{path}.{name}", is_object=is_object, is_required=is_required)
     for name in instants:
         if isinstance(getattr(data, name), datetime):
             _check_instant(getattr(data, name), f"{path}.{name}")
     for name in numbers:
         if isinstance(getattr(data, name), Decimal):
-            _check_decimal(getattr(data, name), bytes(_members.decode(raw)[name]), f"{path}.{name}")
+            _check_decimal(getattr(data, name), bytes(members_of(text)[name]), f"{path}.{name}")
+
+
+def _check_json(json: bytes, path: str, *, is_object: bool, is_required: bool) -> None:
+    """JSON that is no object: where only an object may be, and null where something must be, it is refused."""
+    if json == b"null":
+        if is_required:
+            message = f"null is refused for a required field - at `{path}`"
+            raise Refusal(Reason.schema_invalid, Stage.schema, message)
+    elif is_object:
+        raise Refusal(Reason.schema_invalid, Stage.schema, f"Expected `object` - at `{path}`")
 
 
 def _check_instant(time: datetime, path: str) -> None:

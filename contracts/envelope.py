@@ -20,21 +20,26 @@ TENANT_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 TIME_EXAMPLE = "2026-01-31T12:00:00.000Z"
 
 
-class Envelope(Struct, forbid_unknown_fields=True, gc=False):
-    """The attributes that every event carries (CloudEvents 1.0, section 3; design of the topics)."""
+class Attributes(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """The attributes that every event carries (CloudEvents 1.0, section 3; design of the topics), but its type."""
 
     specversion: Literal["1.0"]
     id: Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
     source: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
-    type: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
-    time: str
+    time: Raw
     subject: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
     tenantid: Annotated[str, Meta(min_length=1, max_length=MAX_TENANT)]
-    data: Raw
     datacontenttype: str | None | UnsetType = UNSET
     sequence: Annotated[str, Meta(max_length=MAX_SEQUENCE)] | None | UnsetType = UNSET
     traceparent: Annotated[str, Meta(max_length=MAX_TEXT)] | None | UnsetType = UNSET
     tracestate: str | None | UnsetType = UNSET
+
+
+class Envelope(Attributes, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """An event of any type at all: its data is not looked into."""
+
+    type: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+    data: Raw
 
 
 STRUCTURED = ("content-type", b"application/cloudevents+json; charset=UTF-8")

@@ -11,8 +11,10 @@ from contracts.fields import Data
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_VERSION_8 = 0x8 << 76 | 0b10 << 62  # the version and variant bits
-_HASHED_BITS = (1 << 80) - 1 & ~(0xF << 76 | 0b11 << 62)  # what the hash fills below the milliseconds
+_VERSION, _VERSION_FREE = 0x8 << 12, 0xFFF  # in the last 16 bits of the first half
+_VARIANT, _VARIANT_FREE = 0b10 << 62, (1 << 62) - 1  # in the second half
+_hashed = struct.Struct(">HQ22x").unpack  # the 80 bits that are used of 256
+_halves = struct.Struct(">QQ").pack
 _RANKS = {rank: rank.to_bytes(1, "big") for rank in Rank}
 _order_head = struct.Struct(">BQ").pack
 
@@ -64,8 +66,9 @@ def event_uid(time_us: int, tenant_id: str, source: str, event_id: str) -> bytes
     identities share their bytes.
     """
     identity = f"{len(tenant_id)}:{tenant_id}{len(source)}:{source}{len(event_id)}:{event_id}".encode()
-    hashed = int.from_bytes(sha256(identity).digest()[:10], "big")
-    return (time_us // 1000 << 80 | hashed & _HASHED_BITS | _VERSION_8).to_bytes(16, "big")
+    high, low = _hashed(sha256(identity).digest())
+    milliseconds = time_us // 1000 << 16
+    return _halves(milliseconds | _VERSION | high & _VERSION_FREE, _VARIANT | low & _VARIANT_FREE)
 
 
 def order_key(time_us: int, sequence: str | None, rank: Rank, uid: bytes, *, fills: bool = False) -> bytes:

@@ -68,17 +68,13 @@ class EventType:
         return self.name.removeprefix("siltstone.").rsplit(".", 1)[0]
 
     @cached_property
-    def strict(self) -> msgspec.json.Decoder[Data]:
-        """Refuses unknown fields: the fast way, for what producers send every day."""
-        return msgspec.json.Decoder(self.data)
-
-    @cached_property
     def open_data(self) -> type[Data]:
         """The same type, open to unknown fields: what readers accept, and what the published schema says."""
         return opened(self.data)
 
     @cached_property
-    def lenient(self) -> msgspec.json.Decoder[Data]:
+    def decoder(self) -> msgspec.json.Decoder[Data]:
+        """For data alone; it leaves unknown fields to be found."""
         return msgspec.json.Decoder(self.open_data)
 
     @cached_property

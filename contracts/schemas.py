@@ -43,7 +43,7 @@ def schema_of(kind: EventType) -> Schema:
     for name, description in _DESCRIPTIONS.items():
         properties[name] = {"description": description, **properties[name]}
     properties["type"] = {"description": _DESCRIPTIONS["type"], "const": kind.name}
-    properties["time"] |= {"format": "date-time", "pattern": TIME_PATTERN}
+    properties["time"] |= {"type": "string", "format": "date-time", "pattern": TIME_PATTERN}
     properties["tenantid"] |= {"pattern": TENANT_PATTERN}
     properties["source"] |= {"format": "uri-reference"}
     properties["datacontenttype"] = {

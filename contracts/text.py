@@ -33,9 +33,10 @@ def check_utf8(value: bytes) -> None:
 def check_nesting(value: bytes, outer: int = 0) -> None:
     """Refuse JSON nested deeper than 64, `outer` levels around it counted.
 
-    Two counts settle nearly every one; the rest are walked once.
+    Its length or two counts settle nearly every one; the rest are walked once.
     """
-    if value.count(b"{") + value.count(b"[") <= MAX_NESTING - outer:
+    most = MAX_NESTING - outer
+    if len(value) <= most or value.count(b"{") + value.count(b"[") <= most:
         return
     depth = outer
     for bracket in _BRACKET.finditer(_STRING.sub(b"", value)):
@@ -46,7 +47,7 @@ def check_nesting(value: bytes, outer: int = 0) -> None:
 
 def check_escapes(value: bytes) -> None:
     r"""Refuse `\u0000` and lone surrogates: valid JSON escapes that no Postgres text or jsonb holds."""
-    if _SUSPECT.search(value) is None:
+    if b"\\" not in value or _SUSPECT.search(value) is None:
         return
     high_ends_at = -1
     for escape in _ESCAPE.finditer(value):

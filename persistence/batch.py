@@ -7,6 +7,8 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from contracts.event import Event
+from contracts.record import Record
+from persistence.logs import Row, row_of
 from persistence.offsets import Spans
 
 
@@ -18,13 +20,20 @@ class Redriven(NamedTuple):
 
 
 class Arrived(Struct, gc=False):
-    """One event, and the record that brought it. `letter` is the dead letter it was redriven from, if any."""
+    """One event, the record that brought it, and the row that it makes in its log.
+
+    `letter` is the dead letter it was redriven from, if any.
+    """
 
     event: Event
-    topic: str
-    partition: int
-    offset: int
+    record: Record
+    row: Row
     letter: Redriven | None = None
+
+
+def arrived(event: Event, record: Record) -> Arrived:
+    """The event of a record, ready to be stored."""
+    return Arrived(event, record, row_of(event, record))
 
 
 @dataclass(slots=True)

@@ -68,6 +68,8 @@ class Database:
     def _on_connect(self, adapted: Any, _record: Any) -> None:
         settings = "; ".join(f"SET {name} = '{value}'" for name, value in self._settings.items())
         adapted.run_async(lambda driver: driver.execute(settings))
+        # JSON as text both ways, by the driver's own codec: SQLAlchemy's calls Python for every value.
+        adapted.run_async(lambda driver: driver.reset_type_codec("jsonb", schema="pg_catalog"))
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[tuple[asyncpg.Connection, dict[Any, Any]]]:

@@ -3,19 +3,21 @@
 The columns are those of the event types that a log keeps, read from their declarations.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
-from msgspec import UNSET, Raw
+from asyncpg.pgproto.pgproto import UUID
+from msgspec import UNSET, Raw, UnsetType
 from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, PrimaryKeyConstraint, Table, Text, Uuid, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from contracts.event import Event
 from contracts.event_type import EventType
-from contracts.fields import kinds_of
+from contracts.fields import Data, kinds_of
+from contracts.record import Record
 from contracts.registry import EVENT_TYPES
 from persistence.columns import TYPES, metadata
 
@@ -24,7 +26,12 @@ ENVELOPE_TAIL = ("event_time", "ce_type", "event_id", "event_source", "sequence"
 DELIVERY = ("kafka_topic", "kafka_partition", "kafka_offset")
 """Of the first delivery; with `ingested_at` they are left out when tables are compared."""
 
-Where = tuple[str, int, int]
+Row = tuple[Any, ...]
+"""The values of a log's `columns`."""
+
+_envelope = attrgetter(
+    "tenant_id", "subject", "time", "type.name", "event_id", "source", "sequence", "traceparent"
+)  # in the order of ENVELOPE_HEAD, the subject's column and ENVELOPE_TAIL
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,39 +77,26 @@ class Log:
         return tuple(name for name in self.own if name not in self._json)
 
     @cached_property
-    def _getters(self) -> dict[EventType, tuple[Any, Any]]:
-        """For each type, functions from its data to the plain and to the JSON values of `own`.
+    def _getters(self) -> dict[EventType, Callable[[Data], tuple[Any, ...]]]:
+        """For each type, a function from its data to the plain values of `own`, of which every log has several.
 
-        `no_value` stands for what a type does not carry; twice before each, so that a getter always gives a tuple.
+        `no_value` stands for what a type does not carry.
         """
+        carried = {t: kinds_of(t.data).keys() | self.computed.keys() for t in self.event_types}
+        return {t: attrgetter(*(n if n in carried[t] else "no_value" for n in self._plain)) for t in self.event_types}
 
-        def getter(kind: EventType, names: tuple[str, ...]) -> Any:
-            carried = kinds_of(kind.data)
-            known = (n if n in carried or n in self.computed else "no_value" for n in names)
-            return attrgetter("no_value", "no_value", *known)
-
-        return {t: (getter(t, self._plain), getter(t, self._json)) for t in self.event_types}
-
-    def row(self, event: Event, uid: object, where: Where) -> tuple[Any, ...]:
-        """The event as a row of this log, in the order of `columns`; `uid` in the driver's own type."""
-        plain, json = self._getters[event.type]
-        values = plain(event.data)
-        if UNSET in values:
-            values = [None if value is UNSET else value for value in values]
+    def row(self, event: Event, record: Record) -> Row:
+        """The event as a row of this log, in the order of `columns`."""
+        data = event.data
         return (
-            uid,
-            event.tenant_id,
-            event.subject,
-            event.time,
-            event.type.name,
-            event.event_id,
-            event.source,
-            event.sequence,
-            event.traceparent,
-            *values[2:],
-            *[None if value.__class__ is not Raw else _json_text(value) for value in json(event.data)[2:]],
+            UUID(event.uid),
+            *_envelope(event),
+            *[None if value is UNSET else value for value in self._getters[event.type](data)],
+            *[_json_text(getattr(data, name, UNSET)) for name in self._json],
             event.rest,
-            *where,
+            record.topic,
+            record.partition,
+            record.offset,
         )
 
     def table(self) -> Table:
@@ -142,9 +136,11 @@ class Log:
         )
 
 
-def _json_text(raw: Raw) -> str | None:
+def _json_text(raw: Raw | UnsetType | None) -> str | None:
     """JSON for a jsonb column; JSON's null is SQL's (the field was cleared)."""
-    value = bytes(raw).decode()
+    if raw is UNSET or raw is None:
+        return None
+    value = str(raw, "utf-8")
     return None if value == "null" else value
 
 
@@ -214,3 +210,8 @@ LOGS: tuple[Log, ...] = (
 )
 
 LOG_BY_NAME: dict[str, Log] = {log.name: log for log in LOGS}
+
+
+def row_of(event: Event, record: Record) -> Row:
+    """The event as the row that it makes in its log."""
+    return LOG_BY_NAME[event.type.log].row(event, record)

@@ -5,7 +5,7 @@ commutative, associative and has no identity of arrival in it: any order, any gr
 persistence/state_sql.py says the same in SQL, for a change and the row that is there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -66,38 +66,59 @@ def _effect(kind: EventType, state: State) -> Effect:
 
 def fold(events: Iterable[Event]) -> dict[State, dict[Key, Change]]:
     """The changes that `events` make, by state and key; each event must occur once."""
-    changes: dict[State, dict[Key, Change]] = {}
+    of_type: dict[EventType, list[Event]] = {}
     for event in events:
-        for effect in effects_of(event.type):
-            subject = event.subject if effect.key == "subject" else getattr(event.data, effect.key)
+        of_type.setdefault(event.type, []).append(event)
+    changes: dict[State, dict[Key, Change]] = {}
+    for kind, of_kind in of_type.items():
+        for effect in effects_of(kind):
             of_state = changes.setdefault(effect.state, {})
-            key = (event.tenant_id, subject)
-            change = of_state.get(key)
-            if change is None:
-                change = of_state[key] = Change({}, {})
-            apply(change, event, effect)
+            for key, about_one in _by_key(of_kind, effect.key).items():
+                change = of_state.get(key)
+                if change is None:
+                    change = of_state[key] = Change({}, {})
+                apply(change, about_one, effect)
     return changes
 
 
-def apply(change: Change, event: Event, effect: Effect) -> None:
-    """Merge what one event says into a change, in place."""
-    others, time = change.others, event.time
+def _by_key(events: Iterable[Event], attribute: str) -> dict[Key, list[Event]]:
+    """The events of one type about each thing."""
+    found: dict[Key, list[Event]] = {}
+    if attribute == "subject":
+        for event in events:
+            found.setdefault((event.tenant_id, event.subject), []).append(event)
+    else:
+        for event in events:
+            found.setdefault((event.tenant_id, getattr(event.data, attribute)), []).append(event)
+    return found
+
+
+def apply(change: Change, events: Sequence[Event], effect: Effect) -> None:
+    """Merge what some events of one type say about one thing into a change, in place."""
+    lasts, others = change.lasts, change.others
+    times = [event.time for event in events]
     for name in effect.earliest:
-        if time < others.setdefault(name, time):
-            others[name] = time
+        _put_other(others, name, Rule.min, min(times))
     for name in effect.latest:
-        if time > others.setdefault(name, time):
-            others[name] = time
+        _put_other(others, name, Rule.max, max(times))
     for name in effect.counted:
-        others[name] = others.get(name, 0) + 1
+        _put_other(others, name, Rule.count, len(events))
     if effect.fills:
-        order = event.fill_order()
+        newest = events[0] if len(events) == 1 else _newest(events)
+        order = newest.fill_order()
         for name in effect.fills:
-            _put_last(change.lasts, name, order, getattr(event.data, name))
+            _put_last(lasts, name, order, getattr(newest.data, name))
     if effect.fields or effect.implied_lasts:
-        order = event.order()
-        for name, value in _values(event, effect).items():
-            _put_last(change.lasts, name, order, value)
+        for event in events:
+            order = event.order()
+            for name, value in _values(event, effect).items():
+                _put_last(lasts, name, order, value)
+
+
+def _newest(events: Sequence[Event]) -> Event:
+    """The last in order; its key is worked out only where times are equal."""
+    time_us = max(event.time_us for event in events)
+    return max((event for event in events if event.time_us == time_us), key=Event.order)
 
 
 def _values(event: Event, effect: Effect) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Reads of one tenant's record: row-level security adds the tenant to every query, and so its index is used."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -78,7 +79,7 @@ async def run_nodes(connection: asyncpg.Connection, run_id: str) -> list[dict[st
 
 
 async def exception_history(connection: asyncpg.Connection, exception_id: str) -> list[dict[str, Any]]:
-    """Every decision about an exception, in the order of time; `changes` is the JSON of what it set."""
+    """Every decision about an exception, in the order of time; `changes` is what it set."""
     rows = await connection.fetch(
         """
         SELECT event_time AS at, event_type, actor_type, actor_id, changes
@@ -86,4 +87,4 @@ async def exception_history(connection: asyncpg.Connection, exception_id: str) -
         """,
         exception_id,
     )
-    return [dict(row) for row in rows]
+    return [dict(row) | {"changes": row["changes"] and json.loads(row["changes"])} for row in rows]

@@ -1,11 +1,9 @@
 """The one transaction a batch: logs, states, letters' resolution, ledger; in one declared order, keys sorted."""
 
-import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import asyncpg
-from asyncpg.pgproto.pgproto import UUID
 
 from persistence.batch import Arrived, Ledger, Stored, Unit
 from persistence.letters import resolve
@@ -14,8 +12,6 @@ from persistence.merge import fold
 from persistence.offsets import spans_of, to_ranges
 from persistence.state_sql import upsert
 from persistence.states import STATES
-
-SLICE = 500  # rows made before the event loop turns to the other consumers
 
 INSERT_LEDGER = """
 INSERT INTO ingest_batch (consumer_group, topic, partition, stored, duplicate, refused, invisible, worker)
@@ -29,18 +25,19 @@ async def store(connection: asyncpg.Connection, unit: Unit) -> Stored:
     A second time it changes nothing but the ledger. Raises what the driver raises (persistence.verdict says what
     it means); then the caller rolls back.
     """
-    first_of: dict[bytes, Arrived] = {}
-    for arrived in unit.arrived:
-        first_of.setdefault(arrived.event.uid, arrived)
+    first_of = {a.event.uid: a for a in reversed(unit.arrived)}
     of_log: dict[str, list[Arrived]] = {}
-    for arrived in first_of.values():
+    for uid in sorted(first_of):
+        arrived = first_of[uid]
         of_log.setdefault(arrived.event.type.log, []).append(arrived)
     known: set[bytes] = set()
     for log in LOGS:
         if log.name in of_log:
             known |= await insert_log(connection, log, of_log[log.name])
-    new = [arrived for uid, arrived in first_of.items() if uid not in known] if known else list(first_of.values())
-    changes = fold(arrived.event for arrived in new)
+    for uid in known:
+        del first_of[uid]
+    new = first_of.values()
+    changes = fold(a.event for a in new)
     for state in STATES:
         if of_state := changes.get(state):
             statement, rows = upsert(state, of_state)
@@ -52,16 +49,11 @@ async def store(connection: asyncpg.Connection, unit: Unit) -> Stored:
 
 
 async def insert_log(connection: asyncpg.Connection, log: Log, arrived: Sequence[Arrived]) -> set[bytes]:
-    """Insert one log's rows, in the order of their keys; the uids of those that were there already.
+    """Insert one log's rows, given in the order of their keys; the uids of those that were there already.
 
     By COPY to a temporary table (into a table under forced row-level security COPY is refused) and one insert.
     """
-    rows: list[tuple[Any, ...]] = []
-    for at in range(0, len(arrived), SLICE):
-        part = arrived[at : at + SLICE]
-        rows += [log.row(a.event, UUID(a.event.uid), (a.topic, a.partition, a.offset)) for a in part]
-        await asyncio.sleep(0)
-    rows.sort(key=lambda row: row[0].bytes)
+    rows = [a.row for a in arrived]
     await connection.copy_records_to_table(
         f"staged_{log.name}", schema_name="pg_temp", records=rows, columns=log.columns
     )
@@ -105,18 +97,19 @@ async def prepare(connection: asyncpg.Connection, info: dict[Any, Any], logs: It
             staged.add(f"staged_{name}")
 
 
-def _fill_ledgers(ledgers: dict[tuple[str, int], Ledger], arrived: Sequence[Arrived], new: Sequence[Arrived]) -> None:
+def _fill_ledgers(ledgers: dict[tuple[str, int], Ledger], arrived: Sequence[Arrived], new: Collection[Arrived]) -> None:
     for ledger in ledgers.values():
         ledger.stored.clear()
         ledger.duplicate.clear()
     for a in new:
-        ledgers[a.topic, a.partition].stored.append(a.offset)
+        record = a.record
+        ledgers[record.topic, record.partition].stored.append(record.offset)
     if len(new) == len(arrived):
         return
-    made_rows = {(a.topic, a.partition, a.offset) for a in new}
+    made_rows = {id(a) for a in new}
     for a in arrived:
-        if (a.topic, a.partition, a.offset) not in made_rows:
-            ledgers[a.topic, a.partition].duplicate.append(a.offset)
+        if id(a) not in made_rows:
+            ledgers[a.record.topic, a.record.partition].duplicate.append(a.record.offset)
 
 
 async def insert_ledgers(connection: asyncpg.Connection, ledgers: Iterable[Ledger], group: str, worker: str) -> None:

@@ -3,10 +3,11 @@
 import uuid
 
 from contracts import letter as form
+from contracts.record import Place, Record, place_of
 from persistence.batch import Redriven
 from persistence.database import Database
 from persistence.letters import confirm
-from workers.decoding import Decoded, Place, Record, place_of
+from workers.decoding import Decoded
 from workers.judging import judged
 
 
@@ -18,12 +19,13 @@ class Claims:
 
     async def confirmed(self, decoded: Decoded) -> dict[Place, Redriven]:
         """The letter of each redriven record. Anybody who can publish can write an x-dlq-id: others are ignored."""
+        claiming: list[tuple[Record, str | None]] = [
+            (a.record, a.event.tenant_id) for a in decoded.readable for name, _ in a.record.headers if name == form.ID
+        ]
+        claiming += [(r.record, r.refusal.tenant_id) for r in decoded.refused]
         claimed = {
             place_of(record): (letter, count, record.topic, tenant)
-            for record, tenant in (
-                *((r.record, r.event.tenant_id) for r in decoded.readable),
-                *((r.record, r.refusal.tenant_id) for r in decoded.refused),
-            )
+            for record, tenant in claiming
             for letter, count in _claims_of(record)
         }
         if not claimed:
@@ -35,12 +37,9 @@ class Claims:
 
 
 def _claims_of(record: Record) -> list[tuple[uuid.UUID, int]]:
-    for name, _ in record.headers:
-        if name == form.ID:
-            break
-    else:
-        return []
     headers = dict(record.headers)
+    if form.ID not in headers:
+        return []
     try:
         return [(uuid.UUID((headers[form.ID] or b"").decode()), int((headers.get(form.REDRIVE_COUNT) or b"").decode()))]
     except (UnicodeDecodeError, ValueError):

@@ -13,8 +13,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from contracts.record import Record
 from persistence.offsets import Spans, difference, spans_of
-from workers.decoding import Record
 from workers.failure import RetryLater, Stop
 from workers.metrics import Metrics
 

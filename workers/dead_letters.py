@@ -9,10 +9,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
 
 from contracts import letter as form
+from contracts.record import Place, Record, place_of
 from contracts.registry import dlq_topic_of
 from persistence.batch import Redriven
 from persistence.letters import Letter
-from workers.decoding import Place, Record, Refused, place_of
+from workers.decoding import Refused
 from workers.failure import RetryLater
 from workers.kafka import DLQ_MESSAGE_MAX_BYTES
 from workers.letter_index import letter_of

@@ -2,37 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
-
-from msgspec import Struct
+from typing import NamedTuple
 
 from contracts.decode import decode
-from contracts.event import Event
+from contracts.record import Record
 from contracts.refusal import Reason, Refusal, Stage
 from contracts.window import TimeWindow
-
-
-class Record(Protocol):
-    """A Kafka record, as aiokafka gives it."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]]
-
-
-Place = tuple[str, int, int]
-"""Topic, partition and offset of a record."""
-
-
-class Readable(Struct, gc=False):
-    """A record, and the event it holds."""
-
-    record: Record
-    event: Event
+from persistence.batch import Arrived, arrived
 
 
 class Refused(NamedTuple):
@@ -46,7 +22,7 @@ class Refused(NamedTuple):
 class Decoded:
     """What a batch's bytes were, in the order of the records."""
 
-    readable: list[Readable] = field(default_factory=list)
+    readable: list[Arrived] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
 
 
@@ -55,12 +31,13 @@ def decode_batch(records: Sequence[Record], window: TimeWindow, decoded: Decoded
     for record in records:
         try:
             event = decode(record.value, record.key, record.headers, record.timestamp, window)
+            readable = arrived(event, record)
         except Refusal as refusal:
             decoded.refused.append(Refused(record, refusal))
         except Exception as error:  # noqa: BLE001 - our own defect on one record must not harm its neighbours
             decoded.refused.append(Refused(record, defect(error)))
         else:
-            decoded.readable.append(Readable(record, event))
+            decoded.readable.append(readable)
 
 
 def defect(error: Exception) -> Refusal:
@@ -71,8 +48,3 @@ def defect(error: Exception) -> Refusal:
     name = type(error).__name__
     where = f"{trace.tb_frame.f_code.co_qualname} at line {trace.tb_lineno}" if trace else "an unknown place"
     return Refusal(Reason.unexpected, Stage.decode, f"{name} in {where}: a defect of ours", exception=name)
-
-
-def place_of(record: Record) -> Place:
-    """Where a record lies."""
-    return record.topic, record.partition, record.offset

@@ -12,9 +12,9 @@ from aiokafka import TopicPartition
 
 from contracts import letter as form
 from contracts.envelope import Headers
+from contracts.record import Record
 from persistence.database import Database
 from persistence.letters import Letter, index
-from workers.decoding import Record
 from workers.failure import Stop
 from workers.health import Stream
 from workers.judging import judged

@@ -11,17 +11,20 @@ from contextlib import contextmanager
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from contracts.event_type import Family
+from contracts.record import Record
 from contracts.window import TimeWindow
 from persistence.offsets import Spans
 from workers.assignment import Assignment
 from workers.claims import Claims
 from workers.continuity import Gaps, by_partition, unread
 from workers.dead_letters import DeadLetters
-from workers.decoding import Decoded, Record, decode_batch
+from workers.decoding import Decoded, decode_batch
 from workers.metrics import Metrics
 from workers.offsets import commit
 from workers.starts import Starts
 from workers.writer import Batch, Settled, Writer
+
+Parts = Mapping[TopicPartition, Sequence[Record]]
 
 SLICE = 200  # records decoded before the event loop turns to others: a few milliseconds
 
@@ -76,19 +79,20 @@ class Pipeline:
         """The pipeline: what is decoded is stored, what is not is a dead letter, and only then offsets move."""
         hold = self.assignment.hold
         async with self.assignment.batch() as generation:
-            invisible = await hold.until_done("look back", lambda: self._look_back(records))
+            parts = by_partition(records)
+            invisible = await hold.until_done("look back", lambda: self._look_back(parts))
             with self._timed("decode"):
                 decoded = await self._decode(records)
             claims = await hold.until_done("confirm redriven letters", lambda: self._claims.confirmed(decoded))
             with self._timed("store"):
-                batch = Batch(decoded, claims, invisible)
+                batch = Batch(decoded, parts, claims, invisible)
                 settled = await hold.until_done("store", lambda: self._writer.write(batch))
             with self._timed("dead_letters"):
                 refused = settled.refused
                 await hold.until_done("dead letters", lambda: self._dead_letters.publish(refused, self.group, claims))
             self.assignment.check(generation)
             with self._timed("commit"):
-                await commit(self.consumer(), self._move_on(records), hold)
+                await commit(self.consumer(), self._move_on(parts), hold)
         self._count(decoded, settled)
 
     async def _decode(self, records: Sequence[Record]) -> Decoded:
@@ -99,10 +103,9 @@ class Pipeline:
             await asyncio.sleep(0)
         return decoded
 
-    async def _look_back(self, records: Sequence[Record]) -> Mapping[TopicPartition, Spans]:
+    async def _look_back(self, parts: Parts) -> Mapping[TopicPartition, Spans]:
         """The offsets before and between the records that hold nothing to read; Stop when a record was dropped."""
         invisible: dict[TopicPartition, Spans] = {}
-        parts = by_partition(records)
         expecting = dict(self.assignment.next_offset)  # a copy: a fence clears the other meanwhile
         # An offset goes back when the topic is made anew while we read it.
         if new := [p for p, run in parts.items() if p not in expecting or run[0].offset < expecting[p]]:
@@ -115,9 +118,9 @@ class Pipeline:
                 invisible[partition] = spans
         return invisible
 
-    def _move_on(self, records: Sequence[Record]) -> dict[TopicPartition, int]:
+    def _move_on(self, parts: Parts) -> dict[TopicPartition, int]:
         """The next offset of each partition, from now on expected first."""
-        offsets = {partition: run[-1].offset + 1 for partition, run in by_partition(records).items()}
+        offsets = {partition: run[-1].offset + 1 for partition, run in parts.items()}
         self.assignment.next_offset.update(offsets)
         return offsets
 

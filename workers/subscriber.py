@@ -16,8 +16,8 @@ from faststream.kafka import KafkaBroker, KafkaRouter
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
+from contracts.record import Record
 from workers.assignment import Assignment
-from workers.decoding import Record
 from workers.failure import GivenUp, Stop
 from workers.kafka import ssl_context
 from workers.settings import Settings

@@ -1,11 +1,12 @@
 """One batch into Postgres: tenants checked, bad rows found and set aside, the rest stored in one transaction."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
 from aiokafka import TopicPartition
 
+from contracts.record import Place, place_of
 from contracts.refusal import Reason, Refusal, Stage
 from persistence.batch import Arrived, Ledger, Redriven, Stored, Unit
 from persistence.database import Database
@@ -13,7 +14,7 @@ from persistence.offsets import Spans
 from persistence.store import prepare, store
 from persistence.tenants import Tenants
 from persistence.verdict import Judgement, Verdict
-from workers.decoding import Decoded, Place, Readable, Refused, place_of
+from workers.decoding import Decoded, Refused
 from workers.failure import Stop
 from workers.judging import BadRow, PartitionMissing, judged
 from workers.refusal_guard import RefusalGuard
@@ -26,6 +27,7 @@ class Batch:
     """What the writer is given: decoded records, confirmed claims of redriven ones, offsets that hold nothing."""
 
     decoded: Decoded
+    partitions: Collection[TopicPartition]
     claims: Mapping[Place, Redriven]
     invisible: Mapping[TopicPartition, Spans]
 
@@ -78,7 +80,7 @@ class Writer:
         raise AssertionError("a try either returns or raises")
 
     async def _store_others(
-        self, allowed: Sequence[Readable], refused: list[Refused], batch: Batch, whole: Judgement
+        self, allowed: Sequence[Arrived], refused: list[Refused], batch: Batch, whole: Judgement
     ) -> Settled:
         """Find the bad records by halving, in probes that always roll back; then store the others."""
         bad = dict(await self._find_bad(allowed, batch))
@@ -111,7 +113,7 @@ class Writer:
             for _, j, is_defect in outcomes
         )
 
-    async def _check_tenants(self, readable: Sequence[Readable]) -> tuple[Sequence[Readable], list[Refused]]:
+    async def _check_tenants(self, readable: Sequence[Arrived]) -> tuple[Sequence[Arrived], list[Refused]]:
         wanted = {r.event.tenant_id for r in readable}
         with judged(CANNOT_STORE):
             statuses = await self._tenants.statuses(wanted)
@@ -126,20 +128,16 @@ class Writer:
                 refused.append(Refused(r.record, _tenant_refusal(r, status)))
         return allowed, refused
 
-    def _unit(self, readable: Sequence[Readable], refused: Sequence[Refused], batch: Batch) -> Unit:
-        places = {(r.record.topic, r.record.partition) for r in readable}
-        places |= {(r.record.topic, r.record.partition) for r in refused}
-        ledgers = {place: Ledger(*place) for place in places}
+    def _unit(self, readable: Sequence[Arrived], refused: Sequence[Refused], batch: Batch) -> Unit:
+        ledgers = {(p.topic, p.partition): Ledger(p.topic, p.partition) for p in batch.partitions}
+        for partition, spans in batch.invisible.items():
+            ledgers[partition.topic, partition.partition].invisible = spans
         for r in refused:
             ledgers[r.record.topic, r.record.partition].refused.append(r.record.offset)
-        for partition, spans in batch.invisible.items():
-            if ledger := ledgers.get((partition.topic, partition.partition)):
-                ledger.invisible = spans
-        arrived = [Arrived(r.event, (k := r.record).topic, k.partition, k.offset) for r in readable]
         if batch.claims:
-            for a in arrived:
-                a.letter = batch.claims.get((a.topic, a.partition, a.offset))
-        return Unit(arrived, ledgers, self._group, self._worker)
+            for a in readable:
+                a.letter = batch.claims.get(place_of(a.record))
+        return Unit(readable, ledgers, self._group, self._worker)
 
     async def _commit(self, unit: Unit) -> Stored:
         """One transaction. Raises RetryLater, Stop or BadRow; then nothing was stored."""
@@ -154,7 +152,7 @@ class Writer:
                 await self._maintain()
             raise
 
-    async def _find_bad(self, readable: Sequence[Readable], batch: Batch) -> list[tuple[Place, Judgement]]:
+    async def _find_bad(self, readable: Sequence[Arrived], batch: Batch) -> list[tuple[Place, Judgement]]:
         """The records that are refused alone, each with its judgement."""
         judgement = await self._probe(self._unit(readable, (), batch))
         if judgement is None or not readable:
@@ -181,8 +179,8 @@ class Writer:
         return None
 
 
-def _tenant_refusal(readable: Readable, status: str | None) -> Refusal:
-    event = readable.event
+def _tenant_refusal(arrived: Arrived, status: str | None) -> Refusal:
+    event = arrived.event
     if status is None:
         reason, message = Reason.tenant_unknown, "no such tenant; `siltstone tenants create` makes one"
     else:
@@ -193,8 +191,8 @@ def _tenant_refusal(readable: Readable, status: str | None) -> Refusal:
     return Refusal(reason, Stage.tenant, message, tenant_id=event.tenant_id, event_type=event.type.name)
 
 
-def _refusal(readable: Readable, judgement: Judgement) -> Refusal:
-    event = readable.event
+def _refusal(arrived: Arrived, judgement: Judgement) -> Refusal:
+    event = arrived.event
     reason = Reason.unexpected if judgement.verdict is Verdict.defect else judgement.reason
     return Refusal(
         reason,

@@ -11,10 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from contracts.decode import _decode_carefully, decode
+from contracts.envelope import ATTRIBUTES
+from contracts.refusal import Refusal
 from contracts.registry import EVENT_TYPES
+from contracts.text import check_escapes, check_utf8
+from contracts.typed import decode_message
+from persistence.logs import row_of
 from tests.support import golden
-from tests.support.decoding import decoded, refusal_or_none
+from tests.support.decoding import STAMP, WINDOW, decoded, refusal_or_none
 from tests.support.histories import history
+from tests.support.records import record_at
 
 SEEDS = st.integers(0, 2**32 - 1)
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
@@ -119,3 +126,40 @@ def test_any_json_in_any_member_raises_nothing_but_refusals(name: str, place: st
     members = {"attribute": one, "data": one["data"], "set": one["data"].get("set", one["data"])}[place]
     members[sorted(members)[pick % len(members)]] = value
     refusal_or_none(json.dumps(one).encode())
+
+
+def _outcome(value: bytes, *, carefully: bool) -> Any:
+    """The row, identity and order that a value makes, or why it is refused."""
+    try:
+        if carefully:
+            check_utf8(value)
+            check_escapes(value)
+            event = _decode_carefully(value, b"acme/x", STAMP, WINDOW)
+        else:
+            event = decode(value, b"acme/x", (), STAMP, WINDOW)
+    except Refusal as refused:
+        return refused.reason, refused.stage, str(refused), refused.tenant_id, refused.event_type
+    return row_of(event, record_at("t", 0)), event.uid, event.order()
+
+
+@settings(max_examples=1000, deadline=None)
+@given(
+    name=st.sampled_from(sorted(EVENT_TYPES)),
+    place=st.sampled_from(["attribute", "data", "set"]),
+    pick=st.integers(0, 40),
+    value=st.none() | json_values | st.sampled_from([2**63, "1_0", " 1", 1.5, "2026-01-31T12:00:00.1234567+01:00"]),
+    cut=st.integers(0, 2000),
+    splice=st.just(b"") | st.just(b"") | st.just(b"") | SPLICES,
+)
+def test_one_pass_says_the_same_as_two(name: str, place: str, pick: int, value: Any, cut: int, splice: bytes) -> None:
+    """An event read in one pass makes the row, the identity or the refusal that attributes first, then data make."""
+    known = EVENT_TYPES[name].data.__struct_encode_fields__
+    one = {k: v for k, v in json.loads(golden.value(name)).items() if k in ATTRIBUTES}
+    one["data"] = {k: v for k, v in one["data"].items() if k in known}
+    assert decode_message(json.dumps(one).encode()) is not None
+    members = {"attribute": one, "data": one["data"], "set": one["data"].get("set", one["data"])}[place]
+    names = [*members, "another"]
+    members[names[pick % len(names)]] = value
+    text = json.dumps(one).encode()
+    text = text[: cut % len(text)] + splice + text[cut % len(text) :]
+    assert _outcome(text, carefully=False) == _outcome(text, carefully=True)

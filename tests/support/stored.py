@@ -7,10 +7,11 @@ from typing import Any
 from contracts.decode import decode
 from contracts.registry import topic_of
 from contracts.window import TimeWindow
-from persistence.batch import Arrived, Ledger, Stored, Unit
+from persistence.batch import Ledger, Stored, Unit, arrived
 from persistence.database import WORKER, Database
 from persistence.store import prepare, store
 from tests.support.events import encoded
+from tests.support.records import record_at
 
 WINDOW = TimeWindow(datetime(1971, 1, 1, tzinfo=UTC))
 
@@ -23,16 +24,16 @@ async def store_events(
     `at` is the records' Kafka timestamp, now unless given: an event may lie a day ahead of it.
     """
     timestamp_ms = int((at or datetime.now(UTC)).timestamp() * 1000)
-    arrived = []
+    found = []
     for offset, one in enumerate(events, first_offset):
         event = decode(encoded(one), None, (), timestamp_ms, WINDOW)
-        arrived.append(Arrived(event, topic_of(event.type.family), 0, offset))
-    ledgers = {(a.topic, a.partition): Ledger(a.topic, a.partition) for a in arrived}
+        found.append(arrived(event, record_at(topic_of(event.type.family), offset)))
+    ledgers = {(a.record.topic, 0): Ledger(a.record.topic, 0) for a in found}
     database = Database(url, WORKER)
     try:
         async with database.session() as (connection, info):
-            await prepare(connection, info, {a.event.type.log for a in arrived})
+            await prepare(connection, info, {a.event.type.log for a in found})
             async with connection.transaction():
-                return await store(connection, Unit(arrived, ledgers, "siltstone.tests", "tests"))
+                return await store(connection, Unit(found, ledgers, "siltstone.tests", "tests"))
     finally:
         await database.close()

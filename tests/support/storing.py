@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from contracts.event import Event
-from persistence.batch import Arrived, Ledger, Stored, Unit
+from persistence.batch import Ledger, Stored, Unit, arrived
 from persistence.database import WORKER, Database
 from persistence.logs import LOGS
 from persistence.store import prepare, store
+from tests.support.records import record_at
 
 TOPIC = "siltstone.tests"
 
@@ -18,8 +19,12 @@ def database_of(url: str) -> Database:
 
 async def store_batch(database: Database, events: Sequence[Event], first_offset: int = 0) -> Stored:
     """Store one batch in one transaction, as a worker does."""
-    arrived = [Arrived(event, TOPIC, 0, first_offset + i) for i, event in enumerate(events)]
-    unit = Unit(arrived, {(TOPIC, 0): Ledger(TOPIC, 0)}, "tests", "test")
+    unit = Unit(
+        [arrived(event, record_at(TOPIC, first_offset + i)) for i, event in enumerate(events)],
+        {(TOPIC, 0): Ledger(TOPIC, 0)},
+        "tests",
+        "test",
+    )
     async with database.session() as (connection, info):
         await prepare(connection, info, [log.name for log in LOGS])
         async with connection.transaction():

@@ -123,9 +123,9 @@ async def test_a_partition_that_goes_back_is_asked_where_it_starts() -> None:
         batch_max_bytes=1,
         metrics=Metrics(),
     )
-    assert await pipeline._look_back([record(30), record(31)]) == {}
+    assert await pipeline._look_back({PARTITION: [record(30), record(31)]}) == {}
     with pytest.raises(Stop, match="made anew"):
-        await pipeline._look_back([record(0), record(1)])
+        await pipeline._look_back({PARTITION: [record(0), record(1)]})
 
 
 def test_records_are_told_apart_by_partition() -> None:

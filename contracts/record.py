@@ -1,0 +1,25 @@
+"""A Kafka record, as a consumer gets it."""
+
+from typing import Protocol
+
+from contracts.envelope import Headers
+
+Place = tuple[str, int, int]
+"""Topic, partition and offset of a record."""
+
+
+class Record(Protocol):
+    """A record as aiokafka gives it; its timestamp is in milliseconds since 1970."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+def place_of(record: Record) -> Place:
+    """Where a record lies."""
+    return record.topic, record.partition, record.offset
