@@ -246,7 +246,7 @@ span AS (
   UNION ALL
   SELECT topic, partition, lower(span), upper(span), {Member.RETIRED:d} FROM ingest_retired, unnest(offsets) AS span
   UNION ALL
-  SELECT topic, partition, "offset", "offset" + 1, {Member.LETTER:d} FROM dead_letter WHERE "offset" >= 0
+  SELECT topic, partition, "offset", "offset" + 1, {Member.LETTER:d} FROM dead_letter_trip WHERE "offset" >= 0
   UNION ALL
   SELECT topic, partition, 0, start, {Member.REMOVED:d}
   FROM unnest($3::text[], $4::int[], $5::bigint[]) AS k(topic, partition, start) WHERE start > 0

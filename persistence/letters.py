@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import asyncpg
+from asyncpg.pgproto.pgproto import UUID
 
 from persistence.batch import Redriven
 
@@ -37,36 +38,62 @@ class Letter(NamedTuple):
     letter_offset: int
     failed_at: datetime
     redrive_count: int
-    value_in_table: bool
+    source: str = "siltstone"
 
 
 # A later trip (redrive_count, phase) replaces what an earlier one said; the same one said again changes nothing.
-# `parked` and `discarded` are an operator's: they stand until a later trip.
+# `parked` and `discarded` are an operator's: they stand until a later trip. The bytes stay those of the first trip:
+# what a redrive sent is these, or what the operator made of them, which lies beside them.
 INDEX = """
 INSERT INTO dead_letter AS l (
   id, tenant_id, topic, partition, "offset", consumer_group, event_type, event_id, subject, reason, stage, error,
   exception, sqlstate, key, value, header_names, header_values, record_timestamp,
-  letter_topic, letter_partition, letter_offset, first_failed_at, last_failed_at, redrive_count, status, phase
+  letter_topic, letter_partition, letter_offset, first_failed_at, last_failed_at, redrive_count, source, status, phase
 ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-          $23, $23, $24, 'dead', 1)
+          $23, $23, $24, $25, CASE WHEN $24::int >= $26::int THEN 'parked' ELSE 'dead' END, 1)
 ON CONFLICT (id) DO UPDATE SET
   reason = excluded.reason, stage = excluded.stage, error = excluded.error, exception = excluded.exception,
   sqlstate = excluded.sqlstate, letter_topic = excluded.letter_topic,
   letter_partition = excluded.letter_partition, letter_offset = excluded.letter_offset,
   topic = excluded.topic, partition = excluded.partition, "offset" = excluded."offset",
-  value = CASE WHEN $25 THEN l.value ELSE excluded.value END,
-  key = excluded.key, header_names = excluded.header_names, header_values = excluded.header_values,
   record_timestamp = excluded.record_timestamp, last_failed_at = excluded.last_failed_at,
   redrive_count = excluded.redrive_count, status = excluded.status, phase = excluded.phase
 WHERE (excluded.redrive_count, excluded.phase) > (l.redrive_count, l.phase)
-   OR (l.letter_offset < 0 AND excluded.redrive_count = l.redrive_count)
+   OR (l.letter_offset < 0 AND excluded.redrive_count = l.redrive_count AND l.phase = 1)
+"""
+
+INDEX_TRIP = """
+INSERT INTO dead_letter_trip (
+  dead_letter_id, redrive_count, tenant_id, topic, partition, "offset", reason, stage, error, failed_at
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING
 """
 
 
-async def index(connection: asyncpg.Connection, letters: Sequence[Letter]) -> None:
-    """Write letters into the index, in the order of their ids; a letter that is there already changes nothing."""
+async def index(connection: asyncpg.Connection, letters: Sequence[Letter], max_redrives: int) -> None:
+    """Write letters into the index, in the order of their ids; a letter that is there already changes nothing.
+
+    One that failed after `max_redrives` redrives is parked.
+    """
     ordered: list[Letter] = sorted(letters, key=_id_bytes)
-    await connection.executemany(INDEX, ordered)
+    await connection.executemany(INDEX, [(*letter, max_redrives) for letter in ordered])
+    await connection.executemany(
+        INDEX_TRIP,
+        [
+            (
+                letter.id,
+                letter.redrive_count,
+                letter.tenant_id,
+                letter.topic,
+                letter.partition,
+                letter.offset,
+                letter.reason,
+                letter.stage,
+                letter.error,
+                letter.failed_at,
+            )
+            for letter in ordered
+        ],
+    )
 
 
 def _id_bytes(letter: Letter) -> bytes:
@@ -85,7 +112,7 @@ async def confirm(
         SELECT l.id FROM dead_letter AS l
         JOIN unnest($1::uuid[], $2::int[], $3::text[], $4::text[]) AS c(id, redrive_count, topic, tenant_id)
           ON l.id = c.id AND l.redrive_count = c.redrive_count AND l.topic = c.topic
-         AND l.tenant_id IS NOT DISTINCT FROM c.tenant_id
+         AND l.sent_tenant_id IS NOT DISTINCT FROM c.tenant_id
         WHERE l.status = 'redriving'
         """,
         *(list(column) for column in zip(*claims, strict=True)),
@@ -93,25 +120,41 @@ async def confirm(
     return {uuid.UUID(bytes=row["id"].bytes) for row in rows}
 
 
-async def resolve(connection: asyncpg.Connection, redriven: Sequence[Redriven]) -> None:
+class Resolution(NamedTuple):
+    """What became of a redriven letter's event: a row that this transaction made, or one that was there already."""
+
+    letter: Redriven
+    how: str
+    log: str
+    event_uid: bytes
+
+
+async def resolve(connection: asyncpg.Connection, resolutions: Sequence[Resolution]) -> None:
     """Mark letters whose events this transaction stores; only those that are `redriving` with that count."""
-    if not redriven:
+    if not resolutions:
         return
-    ordered = sorted(redriven)
+    ordered = sorted(resolutions)
     await connection.execute(
         """
-        UPDATE dead_letter AS l SET status = 'resolved', phase = 2
-        FROM unnest($1::uuid[], $2::int[]) AS r(id, redrive_count)
+        UPDATE dead_letter AS l
+        SET status = 'resolved', phase = 2, resolved_at = now(), resolution = r.how, resolved_log = r.log,
+            event_uid = r.event_uid
+        FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::uuid[])
+          AS r(id, redrive_count, how, log, event_uid)
         WHERE l.id = r.id AND l.redrive_count = r.redrive_count AND l.status = 'redriving'
         """,
-        [r.letter_id for r in ordered],
-        [r.redrive_count for r in ordered],
+        [r.letter.letter_id for r in ordered],
+        [r.letter.redrive_count for r in ordered],
+        [r.how for r in ordered],
+        [r.log for r in ordered],
+        [UUID(r.event_uid) for r in ordered],
     )
 
 
 COLUMNS = (
     'id, tenant_id, topic, partition, "offset", consumer_group, event_type, event_id, subject, reason, stage, '
-    "error, exception, sqlstate, first_failed_at, last_failed_at, redrive_count, status"
+    "error, exception, sqlstate, first_failed_at, last_failed_at, redrive_count, status, source, is_mended, "
+    "resolved_at, resolution, resolved_log, event_uid"
 )
 
 

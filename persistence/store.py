@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 
 from persistence.batch import Arrived, Ledger, Stored, Unit
-from persistence.letters import resolve
+from persistence.letters import Resolution, resolve
 from persistence.logs import LOGS, Log
 from persistence.merge import fold
 from persistence.offsets import spans_of, to_ranges
@@ -42,10 +42,22 @@ async def store(connection: asyncpg.Connection, unit: Unit) -> Stored:
         if of_state := changes.get(state):
             statement, rows = upsert(state, of_state)
             await connection.execute(statement, rows)
-    await resolve(connection, [a.letter for a in unit.arrived if a.letter is not None])
+    await resolve(connection, _resolutions(unit.arrived, new))
     _fill_ledgers(unit.ledgers, unit.arrived, new)
     await insert_ledgers(connection, unit.ledgers.values(), unit.group, unit.worker)
     return Stored(len(new), len(unit.arrived) - len(new))
+
+
+def _resolutions(arrived: Iterable[Arrived], new: Collection[Arrived]) -> list[Resolution]:
+    redriven = [a for a in arrived if a.letter is not None]
+    if not redriven:
+        return []
+    made = {id(a) for a in new}
+    return [
+        Resolution(a.letter, "stored" if id(a) in made else "duplicate", a.event.type.log, a.event.uid)
+        for a in redriven
+        if a.letter is not None
+    ]
 
 
 async def insert_log(connection: asyncpg.Connection, log: Log, arrived: Sequence[Arrived]) -> set[bytes]:

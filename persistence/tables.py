@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, INT8MULTIRANGE
 
@@ -76,12 +78,58 @@ DEAD_LETTER = Table(
     Column("redrive_count", Integer(), nullable=False, server_default="0", comment="how often it was sent back"),
     Column("status", Text(), nullable=False, comment="dead, redriving, resolved, parked or discarded"),
     Column("phase", SmallInteger(), nullable=False, server_default="1", comment="0 redriving, 1 dead, 2 resolved"),
+    Column("source", Text(), nullable=False, server_default="siltstone", comment="which system wrote the letter"),
+    Column("is_mended", Boolean(), nullable=False, server_default="false", comment="whether an operator edited it"),
+    Column("mended_key", LargeBinary(), comment="the key as edited"),
+    Column("mended_value", LargeBinary(), comment="the value as edited"),
+    Column("mended_header_names", ARRAY(Text()), comment="the headers as edited, in order"),
+    Column("mended_header_values", ARRAY(LargeBinary()), comment="their values"),
+    Column("job", Uuid(), comment="the redrive that last sent it back"),
+    Column("batch", Integer(), comment="the number of its batch in that redrive"),
+    Column("sent_tenant_id", Text(), comment="the tenant of what was last sent back"),
+    Column("resolved_at", DateTime(timezone=True), comment="when its event was stored"),
+    Column("resolution", Text(), comment="stored: its event made rows; duplicate: the event was there already"),
+    Column("resolved_log", Text(), comment="the log that has its event's row"),
+    Column("event_uid", Uuid(), comment="the key of that row"),
     PrimaryKeyConstraint("id"),
     CheckConstraint("status IN ('dead', 'redriving', 'resolved', 'parked', 'discarded')", name="status"),
+    CheckConstraint("resolution IN ('stored', 'duplicate')", name="resolution"),
     Index(None, "last_failed_at", "id"),
     Index(None, "topic", "partition", "offset"),
     Index(None, "tenant_id", "last_failed_at"),
+    Index("dead_letter_job_idx", "job", "batch", postgresql_where=text("status = 'redriving'")),
     comment="The dead letters: an index of the dlq.* topics",
+)
+
+DEAD_LETTER_TRIP = Table(
+    "dead_letter_trip",
+    metadata,
+    Column("dead_letter_id", Uuid(), nullable=False, comment="the letter"),
+    Column("redrive_count", Integer(), nullable=False, comment="0 for the first trip"),
+    Column("tenant_id", Text(), comment="when it could be read"),
+    Column("topic", Text(), nullable=False, comment="where the record of this trip lies"),
+    Column("partition", Integer(), nullable=False, comment="where the record of this trip lies"),
+    Column("offset", BigInteger(), nullable=False, comment="where the record of this trip lies"),
+    Column("reason", Text(), nullable=False, comment="why it was refused"),
+    Column("stage", Text(), nullable=False, comment="where it was refused"),
+    Column("error", Text(), nullable=False, comment="what was wrong; never quotes the record"),
+    _at("failed_at", "when it was refused", default=False),
+    PrimaryKeyConstraint("dead_letter_id", "redrive_count"),
+    Index(None, "topic", "partition", "offset"),
+    comment="Every refusal of a dead letter: the first, and one for each redrive that failed; kept when it is purged",
+)
+
+REDRIVE_JOB = Table(
+    "redrive_job",
+    metadata,
+    Column("id", Uuid(), nullable=False, comment="also the producer's transactional.id"),
+    Column("actor", Text(), nullable=False, comment="who"),
+    Column("selection", Text(), nullable=False, comment="which letters were asked for"),
+    _at("started_at", "when it began"),
+    Column("finished_at", DateTime(timezone=True), comment="when every claimed letter was sent; null while it runs"),
+    Column("sent_batch", Integer(), nullable=False, server_default="0", comment="the last batch known to be sent"),
+    PrimaryKeyConstraint("id"),
+    comment="Every redrive of dead letters",
 )
 
 DEAD_LETTER_ACTION = Table(
@@ -95,6 +143,13 @@ DEAD_LETTER_ACTION = Table(
     Column("why", Text(), comment="as the actor says"),
     Column("value_before", LargeBinary(), comment="the value before an edit"),
     Column("value_after", LargeBinary(), comment="the value after an edit"),
+    Column("key_before", LargeBinary(), comment="the key before an edit"),
+    Column("key_after", LargeBinary(), comment="the key after an edit"),
+    Column("header_names_before", ARRAY(Text()), comment="the headers before an edit, in order"),
+    Column("header_values_before", ARRAY(LargeBinary()), comment="their values"),
+    Column("header_names_after", ARRAY(Text()), comment="the headers after an edit, in order"),
+    Column("header_values_after", ARRAY(LargeBinary()), comment="their values"),
+    Column("job", Uuid(), comment="the redrive that it was a part of"),
     PrimaryKeyConstraint("id"),
     Index(None, "dead_letter_id", "id"),
     comment="Every action of an operator on a dead letter",

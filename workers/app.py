@@ -57,7 +57,7 @@ class Worker:
         self._maintenance = Maintenance(self._database, settings.retention_months)
         self._tenants = Tenants(self._database)
         self._streams: list[Stream] = []
-        self._letters = LetterIndex(self._database)
+        self._letters = LetterIndex(self._database, settings.max_redrives)
         self._dead_letters = DeadLetters(
             lambda: kafka.producer(settings, max_bytes=kafka.DLQ_MESSAGE_MAX_BYTES), self._letters.keep, self._metrics
         )

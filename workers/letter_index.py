@@ -28,8 +28,9 @@ _PEEK_BYTES = 1024 * 1024
 class LetterIndex:
     """Settles batches of letters: index, then commit. A letter that cannot be indexed stops this consumer only."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, max_redrives: int) -> None:
         self._database = database
+        self._max_redrives = max_redrives
         self._stream: Stream | None = None
         self.stopped: str | None = None
 
@@ -71,7 +72,7 @@ class LetterIndex:
     async def _index(self, letters: Sequence[Letter]) -> None:
         with judged("dead letters cannot be indexed"):
             async with self._database.transaction() as connection:
-                await index(connection, letters)
+                await index(connection, letters, self._max_redrives)
 
 
 def letter_of(
@@ -107,7 +108,6 @@ def letter_of(
         letter_offset=offset,
         failed_at=failed_at,
         redrive_count=_integer(ours.get(form.REDRIVE_COUNT), 0),
-        value_in_table=ours.get(form.VALUE_IN_TABLE) == "true" and offset >= 0,
     )
 
 

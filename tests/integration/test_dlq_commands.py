@@ -14,7 +14,7 @@ import asyncpg
 from persistence.letters import Letter, index
 from tests.support.installation import Installation
 from tests.support.worker import SILTSTONE
-from workers.cli.dlq import readable
+from workers.cli.dlq.show import readable
 
 FIRST = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 VALUES = (
@@ -52,14 +52,13 @@ def _letter(installation: Installation, number: int) -> Letter:
         letter_offset=number,
         failed_at=FIRST + timedelta(minutes=number),
         redrive_count=0,
-        value_in_table=False,
     )
 
 
 async def _index(installation: Installation) -> None:
     connection = await asyncpg.connect(installation.dsn)
     try:
-        await index(connection, [_letter(installation, number) for number in range(len(VALUES))])
+        await index(connection, [_letter(installation, number) for number in range(len(VALUES))], 3)
     finally:
         await connection.close()
 

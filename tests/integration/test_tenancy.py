@@ -19,7 +19,7 @@ from tests.support.stored import store_events
 
 LOG_NAMES = {log.name for log in LOGS}
 STATE_NAMES = {state.name for state in STATES}
-SHOWN = {*LOG_NAMES, *STATE_NAMES, "dead_letter", "tenant"}
+SHOWN = {*LOG_NAMES, *STATE_NAMES, "dead_letter", "dead_letter_trip", "tenant"}
 PLAIN = "nobody"  # stands for a login that has none of the roles; made with a name of its own
 
 MAY: dict[str, dict[str, frozenset[str]]] = {
@@ -28,14 +28,17 @@ MAY: dict[str, dict[str, frozenset[str]]] = {
         **dict.fromkeys(STATE_NAMES, frozenset({"SELECT", "INSERT", "UPDATE"})),
         "tenant": frozenset({"SELECT"}),
         "dead_letter": frozenset({"SELECT", "INSERT", "UPDATE"}),
+        "dead_letter_trip": frozenset({"SELECT", "INSERT"}),
         "ingest_batch": frozenset({"SELECT", "INSERT"}),
         "ingest_retired": frozenset({"SELECT"}),
         "alembic_version": frozenset({"SELECT"}),
     },
     OPERATOR: {
         "tenant": frozenset({"SELECT", "INSERT", "UPDATE"}),
-        "dead_letter": frozenset({"SELECT", "UPDATE"}),
+        "dead_letter": frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"}),
+        "dead_letter_trip": frozenset({"SELECT", "INSERT"}),
         "dead_letter_action": frozenset({"SELECT", "INSERT"}),
+        "redrive_job": frozenset({"SELECT", "INSERT", "UPDATE"}),
     },
     READER: dict.fromkeys(SHOWN, frozenset({"SELECT"})),
     PLAIN: {},
@@ -121,6 +124,10 @@ async def site(services: Services, migrated: str) -> AsyncIterator[Site]:
               first_failed_at, last_failed_at, status)
             SELECT gen_random_uuid(), t, 'x', 0, 1, 'g', 'bad_json', 'decode', 'e', '{}', '{}', 0, 'dlq.x', 0, 1,
               now(), now(), 'dead' FROM unnest(ARRAY['acme', 'globex', NULL]) AS t;
+            INSERT INTO dead_letter_trip (dead_letter_id, redrive_count, tenant_id, topic, partition, "offset", reason,
+              stage, error, failed_at)
+            SELECT id, 0, tenant_id, 'x', 0, 1, 'bad_json', 'decode', 'e', now() FROM dead_letter;
+            INSERT INTO redrive_job (id, actor, selection) VALUES (gen_random_uuid(), 'a', '--all');
             INSERT INTO dead_letter_action (dead_letter_id, actor, action) SELECT id, 'a', 'park' FROM dead_letter;
             INSERT INTO ingest_retired (log, topic, partition, offsets) VALUES ('run_event', 'x', 0, '{[1,2)}');
             """

@@ -66,11 +66,9 @@ async def test_segments_are_what_python_sets_say(database_url: str) -> None:
             )  # fmt: skip
             await connection.execute(
                 """
-                INSERT INTO dead_letter (id, topic, partition, "offset", consumer_group, reason, stage, error,
-                  header_names, header_values, record_timestamp, letter_topic, letter_partition, letter_offset,
-                  first_failed_at, last_failed_at, status)
-                SELECT gen_random_uuid(), $1, $2, o, 'g', 'bad_json', 'decode', '', '{}', '{}', 0, 'd', 0, 0, now(),
-                  now(), 'dead' FROM unnest($3::bigint[]) AS o
+                INSERT INTO dead_letter_trip (dead_letter_id, redrive_count, topic, partition, "offset", reason, stage,
+                  error, failed_at)
+                SELECT gen_random_uuid(), 0, $1, $2, o, 'bad_json', 'decode', '', now() FROM unnest($3::bigint[]) AS o
                 """,
                 topic, partition, list(some(topic, partition, Member.LETTER, 0.1)),
             )  # fmt: skip

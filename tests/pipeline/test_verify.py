@@ -95,7 +95,7 @@ async def test_verify_finds_what_was_damaged_and_nothing_else(installation: Inst
     # A month that retention dropped is no discrepancy, nor is a letter that only its topic has.
     await installation.execute("SELECT siltstone_maintain('run_event', 1, now() + interval '1 year')")
     assert await installation.value("SELECT count(*) FROM run_event") == 0
-    await installation.execute('DELETE FROM dead_letter WHERE partition = 1 AND "offset" = 41')
+    await installation.execute('DELETE FROM dead_letter_trip WHERE partition = 1 AND "offset" = 41')
     code, found, totals = verified(installation)
     assert (code, found, totals[runs]["stored"]) == (0, [], 5)
 

@@ -1,9 +1,8 @@
-"""`siltstone dlq`."""
+"""`siltstone dlq show`."""
 
 import json
 import re
 import sys
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,10 +12,9 @@ import typer
 from persistence import letters
 from persistence.database import OPERATOR, Database
 from workers.cli.database import with_database
-from workers.cli.terminal import Exit, Output, fail, print_rows, printable, say, stdout
+from workers.cli.dlq.selecting import letter_id as id_of
+from workers.cli.terminal import Exit, fail, printable, say, stdout
 from workers.settings import Settings
-
-app = typer.Typer(no_args_is_help=True)
 
 SHOWN_BYTES = 4096  # of a value; the rest is told of
 HEX_WIDTH = 16  # bytes a line
@@ -25,47 +23,6 @@ _LEXEME = re.compile(r'"(?:[^"\\]|\\.)*"|\{\s*\}|\[\s*\]|[{}\[\],:]|[^\s"{}\[\],
 HIDDEN = {"key", "value", "header_names", "header_values", "phase"}  # shown apart, or of no use to a person
 
 
-@app.callback()
-def group() -> None:
-    """Records that could not be stored."""
-
-
-@app.command("list")
-def list_letters(
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
-    output: Annotated[Output, typer.Option("-o", "--output", help="How to print.")] = Output.table,
-) -> None:
-    """The newest dead letters; `-o jsonl` has every field but the bytes."""
-
-    async def run(read: Settings, database: Database) -> tuple[str, list[dict[str, Any]]]:
-        async with database.transaction(readonly=True) as connection:
-            return read.topic_prefix, await letters.newest(connection, limit)
-
-    prefix, found = with_database(OPERATOR, run)
-    if output is not Output.table:
-        print_rows(found, [], output)
-        return
-    if not found:
-        say("no dead letters")
-        return
-    columns = ["id / record", "reason / tenant", "failed at / status"]
-    print_rows([dict(zip(columns, _cells(letter, prefix), strict=True)) for letter in found], columns, output)
-    if len(found) == limit:
-        say(f"the newest {limit}; --limit shows more")
-
-
-def _cells(letter: Mapping[str, Any], prefix: str) -> tuple[str, str, str]:
-    """Two lines for each letter, so that its id stays whole in 80 columns."""
-    record = f"{letter['topic'].removeprefix(prefix)}/{letter['partition']}@{letter['offset']}"
-    failed_at = letter["last_failed_at"].strftime("%Y-%m-%d %H:%M")
-    return (
-        f"{letter['id']}\n  {record}",
-        f"{letter['reason']}\n  {letter['tenant_id'] or '-'}",
-        f"{failed_at}\n  {letter['status']}",
-    )
-
-
-@app.command()
 def show(
     letter_id: Annotated[str, typer.Argument(metavar="ID", help="The letter's id, as `dlq list` prints it.")],
     raw: Annotated[
@@ -73,10 +30,7 @@ def show(
     ] = None,
 ) -> None:
     """A dead letter: every field, its headers, its key and its value, made safe to print."""
-    try:
-        wanted = uuid.UUID(letter_id)
-    except ValueError:
-        fail(f"{letter_id[:64]!a} is no id of a letter; `siltstone dlq list` shows them", Exit.USAGE)
+    wanted = id_of(letter_id)
 
     async def run(_: Settings, database: Database) -> dict[str, Any] | None:
         async with database.transaction(readonly=True) as connection:
