@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; exit; }; done; echo python3)
 
-.PHONY: help setup demo test check docs lock bench-quick clean
+.PHONY: help setup demo test check docs lock bench-quick bench-dlq clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -62,6 +62,9 @@ lock: .setup-stamp ## Write the lock files anew from pyproject.toml: for people,
 
 bench-quick: .setup-stamp ## Measure a worker against the limit of this machine, in a few minutes
 	$(BIN)/python -m bench.quick
+
+bench-dlq: .setup-stamp ## Measure the dead-letter commands on 100,000 letters, in a minute
+	$(BIN)/python -m bench.dlq
 
 clean: ## Stop the local stack, remove .venv and every cache; the stack's data stays
 	@[ ! -x $(BIN)/siltstone ] || $(BIN)/siltstone stack down

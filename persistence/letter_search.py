@@ -12,7 +12,7 @@ class Selection:
     """Letters for which every given condition holds; one that is empty holds for all.
 
     `since` and `until` bound the time of the last refusal; `text` is sought in the error, the event's id and subject,
-    and in the value's bytes.
+    and in the value's bytes; `is_mended` means edited ones alone.
     """
 
     ids: Sequence[uuid.UUID] = ()
@@ -27,6 +27,7 @@ class Selection:
     since: datetime | None = None
     until: datetime | None = None
     text: str | None = None
+    is_mended: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -65,4 +66,6 @@ class Selection:
                 " OR position(convert_to(?::text, 'UTF8') in coalesce(l.value, ''::bytea)) > 0)",
                 self.text,
             )
+        if self.is_mended:
+            conditions.append("l.is_mended")
         return " AND ".join(conditions) or "true", arguments

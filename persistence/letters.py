@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import asyncpg
 from asyncpg.pgproto.pgproto import UUID
 
+from contracts.registry import dlq_topic_of
 from persistence.batch import Redriven
 
 
@@ -62,6 +63,11 @@ WHERE (excluded.redrive_count, excluded.phase) > (l.redrive_count, l.phase)
    OR (l.letter_offset < 0 AND excluded.redrive_count = l.redrive_count AND l.phase = 1)
 """
 
+PURGED = """
+SELECT DISTINCT t.dead_letter_id AS id FROM dead_letter_trip AS t
+WHERE t.dead_letter_id = ANY($1::uuid[]) AND NOT EXISTS (SELECT FROM dead_letter AS l WHERE l.id = t.dead_letter_id)
+"""
+
 INDEX_TRIP = """
 INSERT INTO dead_letter_trip (
   dead_letter_id, redrive_count, tenant_id, topic, partition, "offset", reason, stage, error, failed_at
@@ -72,9 +78,12 @@ INSERT INTO dead_letter_trip (
 async def index(connection: asyncpg.Connection, letters: Sequence[Letter], max_redrives: int) -> None:
     """Write letters into the index, in the order of their ids; a letter that is there already changes nothing.
 
-    One that failed after `max_redrives` redrives is parked.
+    One that failed after `max_redrives` redrives is parked; one that was purged stays away. Trips account for
+    records, and what another system says of one is no account: its letters count for their own place.
     """
-    ordered: list[Letter] = sorted(letters, key=_id_bytes)
+    purged = await connection.fetch(PURGED, [letter.id for letter in letters])
+    gone = {row["id"].bytes for row in purged}
+    ordered: list[Letter] = sorted((letter for letter in letters if letter.id.bytes not in gone), key=_id_bytes)
     await connection.executemany(INDEX, [(*letter, max_redrives) for letter in ordered])
     await connection.executemany(
         INDEX_TRIP,
@@ -83,9 +92,7 @@ async def index(connection: asyncpg.Connection, letters: Sequence[Letter], max_r
                 letter.id,
                 letter.redrive_count,
                 letter.tenant_id,
-                letter.topic,
-                letter.partition,
-                letter.offset,
+                *_account(letter),
                 letter.reason,
                 letter.stage,
                 letter.error,
@@ -94,6 +101,13 @@ async def index(connection: asyncpg.Connection, letters: Sequence[Letter], max_r
             for letter in ordered
         ],
     )
+
+
+def _account(letter: Letter) -> tuple[str, int, int]:
+    """The record that a trip accounts for."""
+    if letter.source == "siltstone" and letter.letter_topic == dlq_topic_of(letter.topic):
+        return letter.topic, letter.partition, letter.offset
+    return letter.letter_topic, letter.letter_partition, letter.letter_offset
 
 
 def _id_bytes(letter: Letter) -> bytes:
@@ -165,9 +179,3 @@ async def newest(connection: asyncpg.Connection, limit: int) -> list[dict[str, A
         limit,
     )
     return [dict(row) for row in rows]
-
-
-async def one(connection: asyncpg.Connection, letter: uuid.UUID) -> dict[str, Any] | None:
-    """A letter whole, with its key, value and headers; None when the index has none of that id."""
-    row = await connection.fetchrow("SELECT * FROM dead_letter WHERE id = $1", letter)
-    return None if row is None else dict(row)

@@ -97,6 +97,12 @@ DEAD_LETTER = Table(
     Index(None, "last_failed_at", "id"),
     Index(None, "topic", "partition", "offset"),
     Index(None, "tenant_id", "last_failed_at"),
+    Index(
+        "dead_letter_unresolved_idx",
+        "reason",
+        "first_failed_at",
+        postgresql_where=text("status IN ('dead', 'redriving', 'parked')"),
+    ),
     Index("dead_letter_job_idx", "job", "batch", postgresql_where=text("status = 'redriving'")),
     comment="The dead letters: an index of the dlq.* topics",
 )

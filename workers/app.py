@@ -5,7 +5,7 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Container, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
@@ -25,6 +25,7 @@ from workers.failure import GivenUp, Stop
 from workers.health import Health, Stream
 from workers.hold import Hold
 from workers.http import HttpServer
+from workers.letter_gauges import LetterGauges
 from workers.letter_index import LetterIndex
 from workers.maintenance import Maintenance
 from workers.metrics import Metrics
@@ -57,21 +58,22 @@ class Worker:
         self._maintenance = Maintenance(self._database, settings.retention_months)
         self._tenants = Tenants(self._database)
         self._streams: list[Stream] = []
-        self._letters = LetterIndex(self._database, settings.max_redrives)
+        self._letters = LetterIndex(self._database, settings.max_redrives, kafka.dlq_topics(settings).values())
+        self._letter_gauges = LetterGauges(self._database, self._metrics)
         self._dead_letters = DeadLetters(
             lambda: kafka.producer(settings, max_bytes=kafka.DLQ_MESSAGE_MAX_BYTES), self._letters.keep, self._metrics
         )
-        broker = Broker(
+        self._broker = Broker(
             settings.kafka_bootstrap_servers.split(","),
             security=security(settings),
-            routers=[*(self._family(family, consumers) for family in families), self._letter_index()],
+            routers=[self._family(family, consumers) for family in families],
             apply_types=False,
             allow_auto_create_topics=False,
             metadata_max_age_ms=METADATA_MAX_AGE_MS,
             graceful_timeout=settings.shutdown_timeout_seconds,
             logger=None,
         )
-        self._app = FastStream(broker, lifespan=self._lifespan, on_shutdown=[self._drain], logger=None)
+        self._app = FastStream(self._broker, lifespan=self._lifespan, on_shutdown=[self._drain], logger=None)
         self._http = HttpServer(Health(self._streams, self._metrics), self._metrics, settings.http_port)
 
     async def run(self) -> str | None:
@@ -116,12 +118,19 @@ class Worker:
             self._subscribe(router, stream, [kafka.topics(settings)[family]], group, pipeline.settle)
         return router
 
-    def _letter_index(self) -> KafkaRouter:
-        """The one consumer that indexes dead letters."""
+    def _letter_index(self, present: Container[str]) -> KafkaRouter:
+        """The one consumer that indexes dead letters; it would not start with a topic that is not there."""
         router = KafkaRouter()
         stream = Stream("dead-letter index", self._assignment(), lambda: self._letters.stopped)
         self._letters.watch(stream)
         topics = list(kafka.dlq_topics(self._settings).values())
+        extra = [topic for topic in self._settings.dlq_extra_topic_names if topic not in topics]
+        if events := sorted(set(extra) & set(kafka.topics(self._settings).values())):
+            raise Stop(f"SILTSTONE_DLQ_EXTRA_TOPICS names {', '.join(events)}, which holds events, not dead letters")
+        if missing := [topic for topic in extra if topic not in present]:
+            mend = "create them, or mend SILTSTONE_DLQ_EXTRA_TOPICS, and start the worker again"
+            log.warning("extra topics are not read: they are missing", topics=missing, mend=mend)
+        topics += [topic for topic in extra if topic in present]
         self._subscribe(router, stream, topics, kafka.dlq_group_of(self._settings), self._letters.settle)
         return router
 
@@ -166,9 +175,11 @@ class Worker:
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, self._signalled)
             await check_schema(self._database, self._stopping)
-            await check_topics(self._settings, self._stopping)
+            present = await check_topics(self._settings, self._stopping)
+            self._broker.include_router(self._letter_index(present))
             await self._reader.start()
             closing.callback(asyncio.create_task(self._maintenance.hourly()).cancel)
+            closing.callback(asyncio.create_task(self._letter_gauges.periodically()).cancel)
             log.info("started", worker=self._name, http_port=port, consumers=[s.name for s in self._streams])
             gc.collect()
             gc.freeze()  # what start-up made stays: the collector need not walk it with every batch

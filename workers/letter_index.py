@@ -1,17 +1,22 @@
-"""The index of dead letters is filled from the dlq.* topics: one consumer a worker, which refuses nothing."""
+"""The index of dead letters is filled from the dlq.* topics, and from those of other systems that settings name.
+
+One consumer a worker, which refuses nothing.
+"""
 
 import json
 import re
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import UTC, datetime
 
 import structlog
 from aiokafka import TopicPartition
 
+from contracts import foreign
 from contracts import letter as form
 from contracts.envelope import Headers
+from contracts.foreign import storable
 from contracts.record import Record
 from persistence.database import Database
 from persistence.letters import Letter, index
@@ -21,16 +26,21 @@ from workers.judging import judged
 from workers.offsets import commit
 
 log = structlog.get_logger("siltstone.letter_index")
-_STORABLE = re.compile("[\x00\ud800-\udfff]")
 _PEEK_BYTES = 1024 * 1024
+_MAX_INTEGER = 2**31 - 1
+_MAX_BIGINT = 2**63 - 1
 
 
 class LetterIndex:
-    """Settles batches of letters: index, then commit. A letter that cannot be indexed stops this consumer only."""
+    """Settles batches of letters: index, then commit. A letter that cannot be indexed stops this consumer only.
 
-    def __init__(self, database: Database, max_redrives: int) -> None:
+    In `own_topics` a record with an x-dlq-id is a letter of ours; every other record is a foreign one.
+    """
+
+    def __init__(self, database: Database, max_redrives: int, own_topics: Container[str]) -> None:
         self._database = database
         self._max_redrives = max_redrives
+        self._own_topics = own_topics
         self._stream: Stream | None = None
         self.stopped: str | None = None
 
@@ -47,11 +57,7 @@ class LetterIndex:
             raise RuntimeError("watch() comes first")
         assignment = self._stream.assignment
         async with assignment.batch() as generation:
-            letters = [
-                letter_of(r.topic, r.partition, r.offset, r.key, r.value, r.headers)
-                for r in records
-                if any(name == form.ID for name, _ in r.headers)
-            ]
+            letters = [self._letter(record) for record in records]
             try:
                 await assignment.hold.until_done("index dead letters", lambda: self._index(letters))
             except Stop as stop:
@@ -68,6 +74,11 @@ class LetterIndex:
     async def keep(self, letter: Letter) -> None:
         """Index one letter at once."""
         await self._index([letter])
+
+    def _letter(self, record: Record) -> Letter:
+        if record.topic in self._own_topics and any(name == form.ID for name, _ in record.headers):
+            return letter_of(record.topic, record.partition, record.offset, record.key, record.value, record.headers)
+        return foreign_letter_of(record)
 
     async def _index(self, letters: Sequence[Letter]) -> None:
         with judged("dead letters cannot be indexed"):
@@ -87,8 +98,8 @@ def letter_of(
         id=_uuid(ours.get(form.ID), topic, partition, offset),
         tenant_id=_storable(ours.get(form.TENANT)) or event("tenantid"),
         topic=_storable(ours.get(form.TOPIC)) or topic.removeprefix("dlq."),
-        partition=_integer(ours.get(form.PARTITION), partition),
-        offset=_integer(ours.get(form.OFFSET), -1),
+        partition=_integer(ours.get(form.PARTITION), partition, _MAX_INTEGER),
+        offset=_integer(ours.get(form.OFFSET), -1, _MAX_BIGINT),
         consumer_group=_storable(ours.get(form.GROUP)) or "",
         event_type=_storable(ours.get(form.EVENT_TYPE)) or event("type"),
         event_id=event("id"),
@@ -102,13 +113,52 @@ def letter_of(
         value=value,
         header_names=[_storable(name) or "" for name, _ in own],
         header_values=[text for _, text in own],
-        record_timestamp=_integer(ours.get(form.ORIGINAL_TIMESTAMP), 0),
+        record_timestamp=_integer(ours.get(form.ORIGINAL_TIMESTAMP), 0, _MAX_BIGINT),
         letter_topic=topic,
         letter_partition=partition,
         letter_offset=offset,
         failed_at=failed_at,
-        redrive_count=_integer(ours.get(form.REDRIVE_COUNT), 0),
+        redrive_count=_integer(ours.get(form.REDRIVE_COUNT), 0, _MAX_INTEGER),
     )
+
+
+def foreign_letter_of(record: Record) -> Letter:
+    """A row of the index, from a letter that another system wrote; its id is of the place where the letter lies."""
+    said = foreign.read(record.headers)
+    event = _peek(record.value)
+    return Letter(
+        id=form.letter_id(record.topic, record.partition, record.offset, record.timestamp, record.value),
+        tenant_id=event("tenantid"),
+        topic=said.topic,
+        partition=said.partition,
+        offset=said.offset,
+        consumer_group=said.consumer_group,
+        event_type=event("type"),
+        event_id=event("id"),
+        subject=event("subject"),
+        reason=said.reason,
+        stage=said.stage,
+        error=said.error,
+        exception=said.exception,
+        sqlstate=None,
+        key=record.key,
+        value=record.value,
+        header_names=[storable(name) for name, _ in said.headers],
+        header_values=[value for _, value in said.headers],
+        record_timestamp=said.timestamp,
+        letter_topic=record.topic,
+        letter_partition=record.partition,
+        letter_offset=record.offset,
+        failed_at=_written_at(record.timestamp),
+        redrive_count=0,
+        source=said.source,
+    )
+
+
+def _written_at(timestamp_ms: int) -> datetime:
+    """The time of a letter's own record, the nearest to its failure that all systems give; now, if it cannot be."""
+    now = time.time()
+    return datetime.fromtimestamp(timestamp_ms / 1000 if 0 <= timestamp_ms / 1000 <= now else now, tz=UTC)
 
 
 def _peek(value: bytes | None) -> Callable[[str], str | None]:
@@ -128,11 +178,12 @@ def _peek(value: bytes | None) -> Callable[[str], str | None]:
 
 
 def _storable(text: str | None) -> str | None:
-    return None if text is None else _STORABLE.sub("\ufffd", text)
+    return None if text is None else storable(text)
 
 
-def _integer(text: str | None, default: int) -> int:
-    return int(text) if text is not None and re.fullmatch(r"-?[0-9]{1,18}", text) else default
+def _integer(text: str | None, default: int, most: int) -> int:
+    number = int(text) if text is not None and re.fullmatch(r"-?[0-9]{1,19}", text) else default
+    return number if -most <= number <= most else default
 
 
 def _time(text: str | None) -> datetime:

@@ -51,6 +51,17 @@ class Metrics:
             registry=self.registry,
         )
         self.holding = Gauge("siltstone_holding", "1 while a batch is held for an outage", registry=self.registry)
+        self.letters_unresolved = Gauge(
+            "siltstone_letters_unresolved",
+            "Dead letters that are dead, redriving or parked, in the whole installation, read every 30 s",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.letters_oldest_seconds = Gauge(
+            "siltstone_letters_oldest_seconds",
+            "Age of the oldest of these, since it was first refused; 0 when there are none",
+            registry=self.registry,
+        )
         self.lost = Counter(
             "siltstone_lost_records",
             "Records that Kafka's retention removed before they were read",

@@ -1,6 +1,7 @@
 """Settings: environment variables, read once, checked at start, passed on as one value."""
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,7 +76,7 @@ class Settings(BaseSettings):
     )
     max_redrives: int = _variable("SILTSTONE_MAX_REDRIVES", 3, "redrives before a letter is parked", ge=0)
     dlq_extra_topics: str = _variable(
-        "SILTSTONE_DLQ_EXTRA_TOPICS", "", "other systems' dead-letter topics to read, by comma"
+        "SILTSTONE_DLQ_EXTRA_TOPICS", "", "other systems' dead-letter topics to read too: exact names, by comma"
     )
     oldest_time: datetime = _variable(
         "SILTSTONE_OLDEST_TIME", datetime(2000, 1, 1, tzinfo=UTC), "events before it are refused"
@@ -97,6 +98,13 @@ class Settings(BaseSettings):
         value = value if value.tzinfo else value.replace(tzinfo=UTC)
         if value.timestamp() < 0:
             raise ValueError("expected a time from 1970 on: a row's key counts milliseconds from there")
+        return value
+
+    @field_validator("dlq_extra_topics")
+    @classmethod
+    def _are_topics(cls, value: str) -> str:
+        if not all(re.fullmatch(r"[a-zA-Z0-9._-]{1,249}", name) for name in _names(value)):
+            raise ValueError("expected names of topics, by comma")
         return value
 
     @field_validator("database_url", "migration_database_url")
@@ -123,9 +131,18 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     @property
+    def dlq_extra_topic_names(self) -> list[str]:
+        """The other systems' dead-letter topics, each once."""
+        return _names(self.dlq_extra_topics)
+
+    @property
     def owner_url(self) -> str:
         """The URL for migrations."""
         return (self.migration_database_url or self.database_url).get_secret_value()
+
+
+def _names(listed: str) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
 
 
 def variable_of(name: str) -> str:

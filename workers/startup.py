@@ -45,8 +45,8 @@ async def check_schema(opened: Database, stopping: asyncio.Event) -> None:
         return
 
 
-async def check_topics(settings: Settings, stopping: asyncio.Event) -> None:
-    """Raise Stop when a topic is missing; a broker that is away is waited for, up to a minute."""
+async def check_topics(settings: Settings, stopping: asyncio.Event) -> set[str]:
+    """Raise Stop when a topic is missing; a broker that is away is waited for, up to a minute. All topics there are."""
     wanted = [*kafka.topics(settings).values(), *kafka.dlq_topics(settings).values()]
     deadline = asyncio.get_running_loop().time() + START_SECONDS
     while True:
@@ -65,7 +65,7 @@ async def check_topics(settings: Settings, stopping: asyncio.Event) -> None:
             await admin.close()
         if missing := sorted(set(wanted) - present):
             raise Stop(f"these topics are missing: {', '.join(missing)}; run `siltstone topics apply`")
-        return
+        return present
 
 
 async def _pause(stopping: asyncio.Event) -> None:

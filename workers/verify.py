@@ -223,6 +223,8 @@ async def _partitions(settings: Settings, topics: Sequence[str]) -> dict[str, li
 
 def _letters_of(record: Any, place: TopicPartition) -> list[int]:
     """The offset of `place` that a record of a dead-letter topic is the letter of."""
+    if all(name != form.ID for name, _ in record.headers):
+        return []  # another system's
     ours = {name: value for name, value in record.headers if name in (form.TOPIC, form.PARTITION, form.OFFSET)}
     if ours.get(form.TOPIC) != place.topic.encode() or ours.get(form.PARTITION) != str(place.partition).encode():
         return []

@@ -39,6 +39,8 @@ COMMENT ON COLUMN dead_letter.resolved_log IS 'the log that has its event''s row
 COMMENT ON COLUMN dead_letter.event_uid IS 'the key of that row';
 ALTER TABLE dead_letter ADD CONSTRAINT dead_letter_resolution_check CHECK (resolution IN ('stored', 'duplicate'));
 CREATE INDEX dead_letter_job_idx ON dead_letter (job, batch) WHERE status = 'redriving';
+CREATE INDEX dead_letter_unresolved_idx ON dead_letter (reason, first_failed_at)
+    WHERE status IN ('dead', 'redriving', 'parked');
 ALTER TABLE dead_letter_action
     ADD COLUMN key_before BYTEA,
     ADD COLUMN key_after BYTEA,
@@ -163,6 +165,7 @@ def downgrade() -> None:
     statements = [
         "REVOKE INSERT, DELETE ON dead_letter FROM siltstone_operator",
         *(f"DROP TABLE {table}" for table in NEW_TABLES),
+        "DROP INDEX dead_letter_unresolved_idx",
         "ALTER TABLE dead_letter " + ", ".join(f"DROP COLUMN {name}" for name in letter),
         "ALTER TABLE dead_letter_action " + ", ".join(f"DROP COLUMN {name}" for name in action),
     ]

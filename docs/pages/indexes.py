@@ -42,6 +42,10 @@ INDEX_REASONS: dict[tuple[str, str], str] = {
     ("dead_letter", "last_failed_at, id"): "the newest letters of all tenants",
     ("dead_letter", "tenant_id, last_failed_at"): "one tenant's letters, newest first",
     ("dead_letter", "topic, partition, offset"): "letters in the order of their records, as a redrive sends them",
+    (
+        "dead_letter",
+        "reason, first_failed_at where status IN ('dead', 'redriving', 'parked')",
+    ): "letters that wait, by reason, and since when: for alerts",
     ("dead_letter", "job, batch where status = 'redriving'"): "the letters of an interrupted redrive",
     ("dead_letter_trip", "topic, partition, offset"): "the letter of one record, for `verify`",
     ("dead_letter_action", "dead_letter_id, id"): "what was done to one letter, in order",

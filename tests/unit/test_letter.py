@@ -1,8 +1,13 @@
-"""The form of a dead letter: its id, and headers that a second trip replaces."""
+"""The form of a dead letter: its id, headers that a second trip replaces, and what its row is made of."""
 
+import time
 import uuid
 
+import pytest
+from aiokafka import ConsumerRecord
+
 from contracts import letter
+from workers.letter_index import foreign_letter_of, letter_of
 
 
 def test_a_redelivered_record_makes_the_same_letter() -> None:
@@ -42,3 +47,21 @@ def test_a_text_is_cut_at_4_kib_of_utf_8() -> None:
     assert letter.cut("é" * 5000) == "é" * 2048
     assert letter.cut("x" + "é" * 5000) == "x" + "é" * 2047
     assert letter.cut("\ud800") == "\\ud800"
+
+
+@pytest.mark.parametrize("number", ["2147483648", "-2147483648", "9999999999999999999", "1_0", "٣"])
+def test_numbers_that_no_column_holds_are_not_taken(number: str) -> None:
+    """A forged header with one changes nothing else: the letter is indexed, and the consumer does not stop for it."""
+    names = (letter.PARTITION, letter.REDRIVE_COUNT)
+    made = letter_of("dlq.t", 3, 4, None, b"{}", [(letter.ID, b"x"), *((name, number.encode()) for name in names)])
+    assert (made.topic, made.partition, made.redrive_count) == ("t", 3, 0)
+
+
+@pytest.mark.parametrize(("timestamp", "is_taken"), [(1_769_860_800_000, True), (0, True), (-1, False), (2**60, False)])
+def test_a_foreign_letter_failed_when_it_was_written(timestamp: int, is_taken: bool) -> None:  # noqa: FBT001 - a table
+    """Its record's own time, also on every later reading; now, when that is none or lies ahead."""
+    record = ConsumerRecord("theirs", 0, 7, timestamp, 0, None, b"{}", None, -1, -1, ())
+    began = time.time()
+    failed_at = foreign_letter_of(record).failed_at.timestamp()
+    assert (failed_at == timestamp / 1000) is is_taken
+    assert is_taken or began - 1 < failed_at <= time.time()

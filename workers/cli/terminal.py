@@ -2,6 +2,7 @@
 
 import enum
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -97,6 +98,7 @@ def progress(description: str, total: int | None) -> AbstractContextManager[Prog
 
 def run(app: typer.Typer) -> NoReturn:
     """Run `app` and turn how it ended into an exit code; the one place that catches everything."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it logs is also raised, and said once by us
     try:
         app(standalone_mode=True)
     except CommandError as error:

@@ -12,7 +12,7 @@ import typer
 
 from contracts.event_type import Family
 from contracts.refusal import Reason, Stage
-from contracts.registry import topic_of
+from contracts.registry import EVENT_TYPES, topic_of
 from persistence.letter_search import Selection
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, fail
@@ -38,6 +38,7 @@ OPTIONS: dict[str, Any] = {
     "statuses": Annotated[list[str] | None, _option("--status", "One of: " + ", ".join(STATUSES) + ".")],
     "since": Annotated[str | None, _option("--since", "Refused since then: an RFC 3339 time, or 30m, 2h, 7d ago.")],
     "until": Annotated[str | None, _option("--until", "Refused before then.")],
+    "is_mended": Annotated[bool, _option("--mended", "Edited letters alone.")],
     "text": Annotated[str | None, _option("--text", "Found in the error, the event's id or subject, or in the value.")],
 }
 
@@ -46,7 +47,9 @@ def selecting(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command whose first parameter is `selection: Selection` the options that make one."""
     own = list(inspect.signature(command).parameters.values())[1:]
     options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=False if name == "is_mended" else None, annotation=annotation
+        )
         for name, annotation in OPTIONS.items()
     ]
 
@@ -75,6 +78,7 @@ def selection_of(
     since: str | None = None,
     until: str | None = None,
     text: str | None = None,
+    is_mended: bool = False,
 ) -> Selection:
     """A selection from what was typed; ends the command with a clear message when it makes none."""
     return Selection(
@@ -90,6 +94,7 @@ def selection_of(
         since=moment(since, "--since") if since else None,
         until=moment(until, "--until") if until else None,
         text=text,
+        is_mended=is_mended,
     )
 
 
@@ -114,7 +119,8 @@ def moment(text: str, option: str, now: datetime | None = None) -> datetime:
 
 def event_type(name: str) -> str:
     """`session.started` as the full name of its first version; a full name as it is."""
-    return name if name.startswith("siltstone.") else f"siltstone.{name}.v1"
+    full = f"siltstone.{name}.v1"
+    return full if full in EVENT_TYPES else name
 
 
 def _topic(name: str) -> str:

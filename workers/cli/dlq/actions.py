@@ -1,0 +1,190 @@
+"""`siltstone dlq park`, `discard`, `restore` and `purge`."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated
+
+import asyncpg
+import typer
+
+from persistence import letter_actions
+from persistence.database import OPERATOR, Database
+from persistence.letter_actions import DISCARD, PARK, RESTORE, Move
+from persistence.letter_search import Selection
+from workers.cli.database import with_database
+from workers.cli.dlq.actor import ACTOR, actor_of
+from workers.cli.dlq.selecting import letter_id as id_of
+from workers.cli.dlq.selecting import moment, selecting
+from workers.cli.terminal import Exit, Output, fail, print_rows, progress, say
+from workers.settings import Settings
+
+ID = Annotated[str | None, typer.Argument(metavar="ID", help="One letter's id, as `dlq list` prints it.")]
+EVERY = Annotated[bool, typer.Option("--all", help="Every letter there is.")]
+YES = Annotated[bool, typer.Option("--yes", help="Do it to more than one letter; else they are only counted.")]
+WHY = Annotated[str | None, typer.Option("--why", metavar="TEXT", help="Kept in the letter's history.")]
+PAST = {PARK: "parked", DISCARD: "discarded", RESTORE: "restored"}
+
+
+@selecting
+def park(
+    selection: Selection,
+    letter_id: ID = None,
+    every: EVERY = False,  # noqa: FBT002
+    yes: YES = False,  # noqa: FBT002
+    why: WHY = None,
+    actor: ACTOR = None,
+) -> None:
+    """Set dead letters aside: a redrive takes them only with --force."""
+    _move(PARK, meant(selection, letter_id, every=every), actor, why, yes=yes)
+
+
+@selecting
+def discard(
+    selection: Selection,
+    letter_id: ID = None,
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Kept in the letter's history; required.")] = "",
+    every: EVERY = False,  # noqa: FBT002
+    yes: YES = False,  # noqa: FBT002
+    actor: ACTOR = None,
+) -> None:
+    """Give dead or parked letters up: their events are not wanted. `siltstone dlq restore` undoes it."""
+    if not why.strip():
+        fail("say why with --why TEXT: the history keeps it", Exit.USAGE)
+    _move(DISCARD, meant(selection, letter_id, every=every), actor, why, yes=yes)
+
+
+@selecting
+def restore(
+    selection: Selection,
+    letter_id: ID = None,
+    every: EVERY = False,  # noqa: FBT002
+    yes: YES = False,  # noqa: FBT002
+    why: WHY = None,
+    actor: ACTOR = None,
+) -> None:
+    """Make parked or discarded letters dead again, so that they can be redriven."""
+    _move(RESTORE, meant(selection, letter_id, every=every), actor, why, yes=yes)
+
+
+def purge(
+    before: Annotated[str, typer.Option(metavar="WHEN", help="An RFC 3339 time, or 30m, 2h, 7d ago.")],
+    discarded: Annotated[bool, typer.Option("--discarded", help="Also those discarded before then.")] = False,  # noqa: FBT002
+    yes: Annotated[bool, typer.Option("--yes", help="Delete them; else they are only counted.")] = False,  # noqa: FBT002
+    why: WHY = None,
+    actor: ACTOR = None,
+) -> None:
+    """Delete letters that were resolved before a time; what was refused, and who did what, stays recorded."""
+    until, who = moment(before, "--before"), actor_of(actor)
+
+    async def run(_: Settings, database: Database) -> None:
+        async with database.transaction(readonly=True) as connection:
+            counts = await letter_actions.count_purgeable(connection, until, discarded=discarded)
+        total = sum(counts.values())
+        if not total:
+            say(f"no letter was {'resolved or discarded' if discarded else 'resolved'} before {until.isoformat()}")
+            return
+        if not yes:
+            say(f"{counted(total)} ({_parts(counts)}) would be deleted; nothing is changed, --yes does it")
+            return
+
+        async def batch(connection: asyncpg.Connection) -> int:
+            return await letter_actions.purge(connection, until, who, why, discarded=discarded)
+
+        done = await _in_batches(database, "deleting", total, batch)
+        say(f"{counted(done)} deleted")
+
+    with_database(OPERATOR, run)
+
+
+def meant(selection: Selection, letter_id: str | None, *, every: bool) -> Selection:
+    """The letters that a changing command is for: one by its id, a selection, or all of them by name."""
+    if letter_id is not None:
+        if every or not selection.is_empty:
+            fail("give either one letter's ID or a selection, not both", Exit.USAGE)
+        return replace(selection, ids=[id_of(letter_id)])
+    if selection.is_empty and not every:
+        fail("say which letters: an ID, a selector such as --reason, or --all", Exit.USAGE)
+    return selection
+
+
+def some_of(counts: Mapping[str, int], statuses: Sequence[str], selection: Selection, what: str) -> int:
+    """How many of a selection's letters have these statuses; says why there are none, or which are left out.
+
+    Ends the command when ids were given and nothing can be done with any of them.
+    """
+    total, wanted = sum(counts.values()), sum(counts.get(status, 0) for status in statuses)
+    others = {status: n for status, n in counts.items() if status not in statuses}
+    can = f"only {' or '.join(statuses)} letters can be {what}"
+    if not total and selection.ids:
+        named = (
+            f"there is no dead letter {selection.ids[0]}" if len(selection.ids) == 1 else "none of these is a letter"
+        )
+        fail(f"{named}; `siltstone dlq list` shows those there are", Exit.NOT_FOUND)
+    if not total:
+        say("no letter matches; nothing is changed")
+    elif not wanted and selection.ids:
+        fail(f"{counted(total)} cannot be {what} ({_parts(others)}): {can}", Exit.SOME_FAILED)
+    elif others:
+        say(f"{counted(total - wanted)} left out ({_parts(others)}): {can}")
+    return wanted
+
+
+def counted(number: int) -> str:
+    """`1 letter`, `2 letters`."""
+    return f"{number} letter" if number == 1 else f"{number} letters"
+
+
+def _move(how: Move, selection: Selection, actor: str | None, why: str | None, *, yes: bool) -> None:
+    who, past = actor_of(actor), PAST[how]
+
+    async def run(read: Settings, database: Database) -> None:
+        async with database.transaction(readonly=True) as connection:
+            counts = await letter_actions.count_by_status(connection, selection)
+            found = await letter_actions.count_by_reason(connection, selection, how.sources)
+        wanted = some_of(counts, how.sources, selection, past)
+        if wanted > 1 and not yes:
+            rows = [row | {"topic": row["topic"].removeprefix(read.topic_prefix)} for row in found]
+            for row in rows:
+                row["oldest"] = row["oldest"].strftime("%Y-%m-%d %H:%M")
+            print_rows(rows, ["reason", "topic", "letters", "oldest"], Output.table)
+            say(f"{counted(wanted)} would be {past}; nothing is changed, --yes does it")
+            return
+        if not wanted:
+            return
+
+        async def batch(connection: asyncpg.Connection) -> int:
+            return await letter_actions.move(connection, selection, how, who, why)
+
+        done = await _in_batches(database, how.name, wanted, batch)
+        say(f"{counted(done)} {past}")
+        if done < wanted:
+            say_skipped(wanted - done, selection)
+
+    with_database(OPERATOR, run)
+
+
+def say_skipped(number: int, selection: Selection) -> None:
+    """Say that another command holds letters; ends the command when the letters were named."""
+    message = f"{counted(number)} skipped: another command works on them; run this again"
+    if selection.ids:
+        fail(message, Exit.SOME_FAILED)
+    say(message)
+
+
+async def _in_batches(
+    database: Database, description: str, total: int, batch: Callable[[asyncpg.Connection], Awaitable[int]]
+) -> int:
+    """Run `batch` in a transaction each time until it finds nothing more to do; how many it did."""
+    done = 0
+    with progress(description, total) as bar:
+        while True:
+            async with database.transaction() as connection:
+                number = await batch(connection)
+            if not number:
+                return done
+            done += number
+            bar.advance(bar.task_ids[0], number)
+
+
+def _parts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {status}" for status, number in counts.items())
