@@ -58,9 +58,11 @@ ON CONFLICT (id) DO UPDATE SET
   letter_partition = excluded.letter_partition, letter_offset = excluded.letter_offset,
   topic = excluded.topic, partition = excluded.partition, "offset" = excluded."offset",
   record_timestamp = excluded.record_timestamp, last_failed_at = excluded.last_failed_at,
-  redrive_count = excluded.redrive_count, status = excluded.status, phase = excluded.phase
+  redrive_count = excluded.redrive_count, phase = excluded.phase,
+  status = CASE WHEN (excluded.redrive_count, excluded.phase) > (l.redrive_count, l.phase) THEN excluded.status
+                ELSE l.status END
 WHERE (excluded.redrive_count, excluded.phase) > (l.redrive_count, l.phase)
-   OR (l.letter_offset < 0 AND excluded.redrive_count = l.redrive_count AND l.phase = 1)
+   OR (l.letter_offset < 0 AND excluded.letter_offset >= 0 AND excluded.redrive_count = l.redrive_count AND l.phase = 1)
 """
 
 PURGED = """
@@ -179,3 +181,33 @@ async def newest(connection: asyncpg.Connection, limit: int) -> list[dict[str, A
         limit,
     )
     return [dict(row) for row in rows]
+
+
+class Edit(NamedTuple):
+    """What an operator made of a letter's bytes."""
+
+    key: bytes | None
+    value: bytes | None
+    header_names: list[str]
+    header_values: list[bytes | None]
+
+
+async def take_in(connection: asyncpg.Connection, letter: Letter, status: str, edit: Edit | None, actor: str) -> bool:
+    """Index a letter that was exported elsewhere, as it stood there; False when the index has it, or had it."""
+    if await connection.fetchval("SELECT EXISTS (SELECT FROM dead_letter_trip WHERE dead_letter_id = $1)", letter.id):
+        return False
+    await index(connection, [letter], max_redrives=1)
+    await connection.execute("UPDATE dead_letter SET status = $2 WHERE id = $1", letter.id, status)
+    if edit is not None:
+        await connection.execute(
+            """
+            UPDATE dead_letter SET is_mended = true, mended_key = $2, mended_value = $3, mended_header_names = $4,
+              mended_header_values = $5 WHERE id = $1
+            """,
+            letter.id,
+            *edit,
+        )
+    await connection.execute(
+        "INSERT INTO dead_letter_action (dead_letter_id, actor, action) VALUES ($1, $2, 'import')", letter.id, actor
+    )
+    return True

@@ -42,3 +42,16 @@ async def installation(services: Services, database_url: str, tmp_path: Path) ->
     await made.create_tenants("acme", "globex")
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def another(services: Services, migrated: str, tmp_path: Path) -> AsyncIterator[Installation]:
+    """A second installation on the same services, without tenants but `acme`."""
+    url = await make_database(services, migrated)
+    folder = tmp_path / "another"
+    folder.mkdir()
+    made = Installation(services, url, folder)
+    await made.create_tenants("acme")
+    yield made
+    await made.close()
+    await drop_database(services, url)

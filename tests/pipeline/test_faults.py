@@ -1,5 +1,6 @@
 """Faults that a worker lives through, and the one library fault that it must not."""
 
+import asyncio
 import os
 import random
 from pathlib import Path
@@ -9,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from contracts import letter as form
-from tests.support.events import extraction, record
+from tests.support.events import encoded, extraction, record
 from tests.support.faults import (
     account,
     administering,
@@ -69,8 +70,10 @@ async def take_at_most(installation: Installation, max_bytes: int) -> None:
         )
 
 
-async def test_a_letter_that_its_topic_refuses_is_held_or_moves_to_the_table(installation: Installation) -> None:
-    """Refused whole it stops the commit; refused for its value, that lies in the table byte for byte (G1)."""
+async def test_a_letter_that_its_topic_refuses_is_held_or_moves_to_the_table(
+    installation: Installation, tmp_path: Path
+) -> None:
+    """Refused whole it stops the commit; refused for its value, it lies in the table, and can be mended (G1)."""
     await installation.create_topics(1)
     await take_at_most(installation, 100)
     value = random.Random(1).randbytes(20_000)
@@ -87,6 +90,20 @@ async def test_a_letter_that_its_topic_refuses_is_held_or_moves_to_the_table(ins
     assert copy.value is None
     assert (form.VALUE_IN_TABLE, b"true") in copy.headers
     assert await counts(installation) == {"rows": 4, "counted": 4, "letters": 1}
+
+    # Sent back as it is, it is refused again, and its value is still there; mended it lands like any other.
+    again = await asyncio.to_thread(installation.run, "dlq", "redrive", "--all", "--yes", "--wait")
+    assert again.returncode == 4, again.stderr
+    (letter,) = await installation.letters(1)
+    assert (letter["redrive_count"], letter["status"], letter["value"]) == (1, "dead", value)
+    mended = tmp_path / "mended.json"
+    mended.write_bytes(encoded(extraction(4)))
+    edited = installation.run("dlq", "edit", str(letter["id"]), "--file", str(mended), "--key-from-event")
+    assert edited.returncode == 0, edited.stderr
+    done = await asyncio.to_thread(installation.run, "dlq", "redrive", "--all", "--yes", "--wait")
+    assert done.returncode == 0, done.stderr
+    assert await counts(installation) == {"rows": 5, "counted": 5, "letters": 1}
+    assert await installation.value("SELECT value FROM dead_letter WHERE status = 'resolved'") == value
     assert await worker.stop() == 0
 
 

@@ -8,6 +8,7 @@ import sys
 import uuid
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -209,6 +210,33 @@ async def test_reading_the_topic_again_changes_nothing_and_revives_nothing(insta
     assert await installation.fetch('SELECT * FROM dead_letter WHERE "offset" < 6 ORDER BY id') == before
     assert await installation.fetch('SELECT * FROM dead_letter_trip WHERE "offset" < 6 ORDER BY 1, 2') == trips
     assert await worker.stop() == 0
+
+
+async def test_letters_of_another_installation_are_imported_and_sent(
+    installation: Installation, another: Installation, tmp_path: Path
+) -> None:
+    """Exported here and imported there, letters keep bytes, edits and status, and land there; twice changes nothing."""
+    await installation.create_topics(1)
+    await another.create_topics(2)
+    letters = await refused(installation, 3)
+    ids = [str(letter["id"]) for letter in letters]
+    assert installation.run("dlq", "park", ids[1]).returncode == 0
+    assert installation.run("dlq", "edit", ids[2], "--set-text", "tenantid=acme", "--key-from-event").returncode == 0
+    file = str(tmp_path / "letters.jsonl")
+    assert installation.run("dlq", "export", "--all", "--to", file).returncode == 0
+    for said in ("3 letters imported", "0 letters imported; 3 are or were here already"):
+        done = another.run("dlq", "import", file)
+        assert (done.returncode, done.stderr.strip()) == (0, said)
+    same = "SELECT id, status, key, value, header_names, header_values, is_mended, mended_key, mended_value FROM dead_letter"
+    assert await another.fetch(f"{same} ORDER BY id") == await installation.fetch(f"{same} ORDER BY id")
+    await another.create_tenants(LATER)
+    worker = await another.worker("--family", "extraction").ready()
+    done = await asyncio.to_thread(another.run, "dlq", "redrive", "--all", "--force", "--yes", "--wait")
+    assert done.returncode == 0, done.stderr
+    rows = await another.fetch("SELECT tenant_id, count(*)::int AS n FROM extraction_event GROUP BY 1 ORDER BY 1")
+    assert [(r["tenant_id"], r["n"]) for r in rows] == [("acme", 1), (LATER, 2)]
+    assert await worker.stop() == 0
+    assert another.run("verify").returncode == 0
 
 
 OLDER: dict[str, tuple[str, dict[str, Any]]] = {

@@ -5,6 +5,7 @@ import typer
 from workers.cli.dlq.actions import discard, park, purge, restore
 from workers.cli.dlq.edit import edit
 from workers.cli.dlq.export import export
+from workers.cli.dlq.importing import import_letters
 from workers.cli.dlq.listing import list_letters
 from workers.cli.dlq.redrive import redrive
 from workers.cli.dlq.show import show
@@ -22,6 +23,7 @@ app.command("list")(list_letters)
 app.command()(show)
 app.command()(stats)
 app.command()(export)
+app.command("import")(import_letters)
 app.command()(redrive)
 app.command()(edit)
 app.command()(park)
