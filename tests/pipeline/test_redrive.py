@@ -227,8 +227,11 @@ async def test_letters_of_another_installation_are_imported_and_sent(
     for said in ("3 letters imported", "0 letters imported; 3 are or were here already"):
         done = another.run("dlq", "import", file)
         assert (done.returncode, done.stderr.strip()) == (0, said)
-    same = "SELECT id, status, key, value, header_names, header_values, is_mended, mended_key, mended_value FROM dead_letter"
-    assert await another.fetch(f"{same} ORDER BY id") == await installation.fetch(f"{same} ORDER BY id")
+    same = """
+    SELECT id, status, key, value, header_names, header_values, is_mended, mended_key, mended_value
+    FROM dead_letter ORDER BY id
+    """
+    assert await another.fetch(same) == await installation.fetch(same)
     await another.create_tenants(LATER)
     worker = await another.worker("--family", "extraction").ready()
     done = await asyncio.to_thread(another.run, "dlq", "redrive", "--all", "--force", "--yes", "--wait")
