@@ -3,11 +3,10 @@
 import asyncio
 import json
 import os
-import subprocess
-import sys
 import uuid
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,10 @@ from contracts import letter as form
 from contracts.event_type import Family
 from contracts.registry import EVENT_TYPES
 from persistence.states import STATES
+from tests.support import commands
 from tests.support.events import event, record
 from tests.support.installation import Installation
-from tests.support.redrive_that_dies import KILLED, MOMENTS
+from tests.support.redrive_that_dies import KILLED, STEPS, die_after
 from tests.support.waiting import until
 
 LATER = "later"  # a tenant that does not exist yet
@@ -55,13 +55,11 @@ async def statuses(installation: Installation) -> Counter[str]:
     return Counter(row["status"] for row in rows)
 
 
-def dying(installation: Installation, moment: str, nth: int, *arguments: str) -> int:
-    """The exit code of a redrive that dies at a moment."""
-    command = [sys.executable, "-m", "tests.support.redrive_that_dies", moment, str(nth), "dlq", "redrive", *arguments]
-    done = subprocess.run(
-        command, env=os.environ | installation.environment, capture_output=True, timeout=90, check=False
-    )
-    return done.returncode
+def dying(installation: Installation, step: str, nth: int, *arguments: str) -> int:
+    """The exit code of a redrive that dies after a step."""
+    environment = os.environ | installation.environment
+    die = partial(die_after, step, nth)
+    return commands.run(["dlq", "redrive", *arguments], environment, first=die).returncode
 
 
 async def test_a_redrive_says_first_and_does_with_yes(installation: Installation) -> None:
@@ -161,14 +159,14 @@ async def test_every_kind_of_record_goes_back_as_it_came(installation: Installat
     assert back == {str(letter["id"]): said for letter, said in zip(letters, expected, strict=True)}
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-async def test_killed_at_any_step_each_letter_goes_once(installation: Installation, moment: str) -> None:
+@pytest.mark.parametrize("step", STEPS)
+async def test_killed_at_any_step_each_letter_goes_once(installation: Installation, step: str) -> None:
     """Killed at a step in its second batch, the same command goes on: every letter is sent once, and none hangs."""
     await installation.create_topics(2)
     await load(installation, 12)
     everything = ("--all", "--yes")
-    nth = {"begin": 1, "start": 1, "finish": 1, "send": 7}.get(moment.split()[1], 2)
-    assert dying(installation, moment, nth, *everything) == KILLED
+    nth = {"begin": 1, "start": 1, "finish": 1, "send": 7}.get(step, 2)
+    assert dying(installation, step, nth, *everything) == KILLED
     done = await asyncio.to_thread(installation.run, "dlq", "redrive", *everything)
     assert done.returncode == 0, done.stderr
     sent = await sent_back(installation)

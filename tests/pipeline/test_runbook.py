@@ -18,7 +18,7 @@ RUNBOOK = DOC.parent / "runbook.md"
 EVENTS, POISON = 10_000, 500
 LARGE = {"nesting-10-mib", "large-compressed"}  # a few of each: they are 10 MiB
 BEYOND_MENDING = {"cut-short", "bare-array", "tombstone", "nesting-10-mib", "nesting-65", "unknown-type"}
-KILLS = {"missing_id": "after commit", "unstorable_text": "after claim", "bad_time": "before record"}
+KILLS = {"missing_id": "commit", "unstorable_text": "claim", "bad_time": "record"}
 
 
 def commands(path: Path = RUNBOOK) -> dict[str, list[list[str]]]:

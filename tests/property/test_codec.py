@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
@@ -162,4 +162,5 @@ def test_one_pass_says_the_same_as_two(name: str, place: str, pick: int, value: 
     members[names[pick % len(names)]] = value
     text = json.dumps(one).encode()
     text = text[: cut % len(text)] + splice + text[cut % len(text) :]
+    assume(text[:1] != b"\0")  # a schema registry's frame: refused before either way
     assert _outcome(text, carefully=False) == _outcome(text, carefully=True)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import subprocess
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,9 +16,10 @@ from contracts.registry import dlq_topic_of, topic_of
 from persistence import migrate
 from persistence.logs import LOGS
 from persistence.states import STATES
+from tests.support import commands
 from tests.support.services import Services
 from tests.support.waiting import until
-from tests.support.worker import SILTSTONE, WorkerProcess
+from tests.support.worker import WorkerProcess
 from workers import topics
 from workers.settings import Settings, load
 
@@ -183,17 +183,9 @@ class Installation:
         self._workers.append(process)
         return process
 
-    def run(self, *arguments: str, stdin: bytes | None = None) -> "subprocess.CompletedProcess[str]":
+    def run(self, *arguments: str, stdin: bytes | None = None) -> commands.Done:
         """Run a command of the program to its end."""
-        done = subprocess.run(
-            [str(SILTSTONE), *arguments],
-            env=os.environ | self.environment,
-            input=stdin,
-            capture_output=True,
-            timeout=180,
-            check=False,
-        )
-        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+        return commands.run(arguments, os.environ | self.environment, stdin)
 
     async def tables(self) -> dict[str, list[tuple[Any, ...]]]:
         """Every log and state as it must be in any order of arrival: without the columns of first delivery."""

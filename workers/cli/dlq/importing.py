@@ -104,7 +104,7 @@ def _line(text: bytes, number: int) -> Line:
         return _decoder.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         fail(
-            f"line {number} is no letter of an export: {str(error)[:200]}; mend or remove it, and import the file again: "
+            f"line {number} is no letter of an export: {str(error)[:200]}; mend it and import the file again: "
             "what is imported stays",
             Exit.SOME_FAILED,
         )
