@@ -75,7 +75,7 @@ async def test_a_redrive_says_first_and_does_with_yes(installation: Installation
     await installation.create_tenants(LATER)
     plan = installation.run("dlq", "redrive", "--reason", "tenant_unknown", "--limit", "4", "-o", "json")
     assert [(r["letters"], r["would land"]) for r in json.loads(plan.stdout)] == [(4, 4)]
-    assert "--yes sends these 4 letters" in plan.stderr
+    assert "--yes sends them (4 letters)" in plan.stderr
     assert (await statuses(installation), await sent_back(installation)) == (Counter(dead=5), Counter())
 
     worker = await installation.worker("--family", "extraction").ready()

@@ -126,14 +126,16 @@ async def _plan(read: Settings, database: Database, wanted: Wanted, limit: int |
         }
         for (topic, reason), group in sorted(groups.items())
     ]
-    columns = ["topic", "reason", "letters", "would land", "still refused", "oldest"]
-    if rows or output is not Output.table:
-        print_rows(rows, columns, output)
+    if output is not Output.table:
+        print_rows(rows, [], output)
+    elif rows:
+        lines = [row | {"topic / reason": f"{row['topic']}\n  {row['reason']}"} for row in rows]
+        print_rows(lines, ["topic / reason", "letters", "would land", "still refused", "oldest"], output)
     _say_left_out(left_out)
     if interrupted:
         say(f"{len(interrupted)} redrives were interrupted, or run elsewhere: --yes first sends what they had claimed")
     letters = sum(group.letters for group in groups.values())
-    say(f"nothing was sent; --yes sends these {letters} letters" if letters else "there is no letter to send")
+    say(f"nothing was sent; --yes sends them ({letters} letters)" if letters else "there is no letter to send")
 
 
 def _refusal(judged: Event | Refusal, statuses: Mapping[str, str]) -> str | None:
