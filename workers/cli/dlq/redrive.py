@@ -122,7 +122,7 @@ async def _plan(read: Settings, database: Database, wanted: Wanted, limit: int |
             "letters": group.letters,
             "would land": group.would_land,
             "still refused": ", ".join(f"{n} {why}" for why, n in group.refused.most_common()) or None,
-            "oldest": group.oldest.strftime("%Y-%m-%d %H:%M"),
+            "oldest": group.oldest.strftime("%m-%d %H:%M"),
         }
         for (topic, reason), group in sorted(groups.items())
     ]
