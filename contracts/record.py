@@ -1,6 +1,6 @@
 """A Kafka record, as a consumer gets it."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from contracts.envelope import Headers
 
@@ -18,6 +18,14 @@ class Record(Protocol):
     key: bytes | None
     value: bytes | None
     headers: Headers
+
+
+class Message(NamedTuple):
+    """What a producer sends: a record before it has a place."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
 
 
 def place_of(record: Record) -> Place:

@@ -8,16 +8,14 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
+from contracts.record import Message
 from persistence.letter_search import Selection
+from persistence.letters import SENT, Letter, index, message_of
 
 EDITABLE = ("dead", "parked")
 EDIT_MAX_ROWS = 500  # letters a transaction: their rows stay locked until it ends
 EDIT_MAX_BYTES = 16 * 1024 * 1024  # of values, so that memory does not grow with the letters' size
 MOVE_MAX_ROWS = 5_000
-
-Headers = tuple[tuple[str, bytes | None], ...]
-Bytes = tuple[bytes | None, bytes | None, Headers]
-"""Key, value and headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +37,15 @@ class Editable(NamedTuple):
 
     id: uuid.UUID
     record_timestamp: int
-    original: Bytes
-    current: Bytes
+    original: Message
+    current: Message
 
 
 class Edit(NamedTuple):
     """What a letter sends from now on."""
 
     letter: Editable
-    after: Bytes
+    after: Message
 
 
 async def count_by_status(connection: asyncpg.Connection, selection: Selection) -> dict[str, int]:
@@ -118,16 +116,9 @@ async def editable(connection: asyncpg.Connection, ids: Sequence[uuid.UUID], *, 
 
 
 def _editable(row: asyncpg.Record) -> Editable:
-    original, mended = (
-        (row[f"{which}key"], row[f"{which}value"], _headers(row[f"{which}header_names"], row[f"{which}header_values"]))
-        for which in ("", "mended_")
-    )
-    letter = uuid.UUID(bytes=row["id"].bytes)
-    return Editable(letter, row["record_timestamp"], original, mended if row["is_mended"] else original)
-
-
-def _headers(names: Sequence[str] | None, values: Sequence[bytes | None] | None) -> Headers:
-    return tuple(zip(names or (), values or (), strict=True))
+    original = message_of(row)
+    current = message_of(row, "mended_") if row["is_mended"] else original
+    return Editable(uuid.UUID(bytes=row["id"].bytes), row["record_timestamp"], original, current)
 
 
 async def keep(connection: asyncpg.Connection, edits: Sequence[Edit], actor: str, why: str | None) -> None:
@@ -136,13 +127,9 @@ async def keep(connection: asyncpg.Connection, edits: Sequence[Edit], actor: str
     A letter that is as it came again counts as not edited.
     """
     await connection.executemany(
-        """
+        f"""
         WITH before AS (
-          SELECT CASE WHEN is_mended THEN mended_key ELSE key END AS key,
-                 CASE WHEN is_mended THEN mended_value ELSE value END AS value,
-                 CASE WHEN is_mended THEN mended_header_names ELSE header_names END AS header_names,
-                 CASE WHEN is_mended THEN mended_header_values ELSE header_values END AS header_values
-          FROM dead_letter WHERE id = $1
+          SELECT {SENT} FROM dead_letter AS l WHERE id = $1
         ), changed AS (
           UPDATE dead_letter SET
             is_mended = $2,
@@ -163,16 +150,46 @@ async def keep(connection: asyncpg.Connection, edits: Sequence[Edit], actor: str
             (
                 edit.letter.id,
                 edit.after != edit.letter.original,
-                edit.after[0],
-                edit.after[1],
-                [name for name, _ in edit.after[2]],
-                [value for _, value in edit.after[2]],
+                *_columns(edit.after),
                 actor,
                 why,
             )
             for edit in edits
         ],
     )
+
+
+def _columns(message: Message) -> tuple[bytes | None, bytes | None, list[str], list[bytes | None]]:
+    """A message as the four columns of one."""
+    return (
+        message.key,
+        message.value,
+        [name for name, _ in message.headers],
+        [value for _, value in message.headers],
+    )
+
+
+async def take_in(
+    connection: asyncpg.Connection, letter: Letter, status: str, mended: Message | None, actor: str
+) -> bool:
+    """Index a letter that was exported elsewhere, as it stood there; False when the index has it, or had it."""
+    if await connection.fetchval("SELECT EXISTS (SELECT FROM dead_letter_trip WHERE dead_letter_id = $1)", letter.id):
+        return False
+    await index(connection, [letter], max_redrives=1)
+    await connection.execute("UPDATE dead_letter SET status = $2 WHERE id = $1", letter.id, status)
+    if mended is not None:
+        await connection.execute(
+            """
+            UPDATE dead_letter SET is_mended = true, mended_key = $2, mended_value = $3, mended_header_names = $4,
+              mended_header_values = $5 WHERE id = $1
+            """,
+            letter.id,
+            *_columns(mended),
+        )
+    await connection.execute(
+        "INSERT INTO dead_letter_action (dead_letter_id, actor, action) VALUES ($1, $2, 'import')", letter.id, actor
+    )
+    return True
 
 
 async def move(connection: asyncpg.Connection, selection: Selection, how: Move, actor: str, why: str | None) -> int:

@@ -11,11 +11,15 @@ from asyncpg.pgproto.pgproto import UUID
 
 from contracts.event_type import EventType
 from persistence.letter_search import Selection
-from persistence.letters import COLUMNS
 from persistence.logs import LOGS
 from persistence.states import Rule, State
 
 UNRESOLVED = ("dead", "redriving", "parked")
+COLUMNS = (
+    'id, tenant_id, topic, partition, "offset", consumer_group, event_type, event_id, subject, reason, stage, '
+    "error, exception, sqlstate, first_failed_at, last_failed_at, redrive_count, status, source, is_mended, "
+    "resolved_at, resolution, resolved_log, event_uid"
+)
 EXPORT_PREFETCH = 10  # letters in memory at once: one may have many MiB
 SAME_EVENT_MAX = 20
 
@@ -76,6 +80,25 @@ async def stats(connection: asyncpg.Connection, selection: Selection) -> list[di
         *given,
     )
     return [dict(row) for row in rows]
+
+
+class Unresolved(NamedTuple):
+    """The letters of one reason that are dead, redriving or parked, and the age of the oldest of them."""
+
+    reason: str
+    letters: int
+    oldest_seconds: float
+
+
+async def unresolved(connection: asyncpg.Connection) -> list[Unresolved]:
+    """Every reason that has any; the statuses are written out, so that their partial index is used."""
+    rows = await connection.fetch(
+        f"""
+        SELECT reason, count(*), extract(epoch FROM now() - min(first_failed_at))::float8
+        FROM dead_letter WHERE status IN {UNRESOLVED} GROUP BY reason
+        """
+    )
+    return [Unresolved(*row) for row in rows]
 
 
 async def one(connection: asyncpg.Connection, letter: uuid.UUID) -> dict[str, Any] | None:

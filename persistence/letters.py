@@ -1,13 +1,14 @@
 """The index of dead letters: written from the dlq.* topics, read by operators, resolved by what stores."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import asyncpg
 from asyncpg.pgproto.pgproto import UUID
 
+from contracts.record import Message
 from contracts.registry import dlq_topic_of
 from persistence.batch import Redriven
 
@@ -75,6 +76,20 @@ INSERT INTO dead_letter_trip (
   dead_letter_id, redrive_count, tenant_id, topic, partition, "offset", reason, stage, error, failed_at
 ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING
 """
+
+
+def sent(column: str) -> str:
+    """What a redrive sends of `key`, `value`, `header_names` or `header_values` of `dead_letter AS l`, as SQL."""
+    return f"CASE WHEN l.is_mended THEN l.mended_{column} ELSE l.{column} END"
+
+
+SENT = ", ".join(f"{sent(column)} AS {column}" for column in ("key", "value", "header_names", "header_values"))
+
+
+def message_of(row: asyncpg.Record | Mapping[str, Any], which: str = "") -> Message:
+    """The message in a row's columns, whose names begin with `which`."""
+    names, values = row[f"{which}header_names"] or (), row[f"{which}header_values"] or ()
+    return Message(row[f"{which}key"], row[f"{which}value"], tuple(zip(names, values, strict=True)))
 
 
 async def index(connection: asyncpg.Connection, letters: Sequence[Letter], max_redrives: int) -> None:
@@ -165,49 +180,3 @@ async def resolve(connection: asyncpg.Connection, resolutions: Sequence[Resoluti
         [r.log for r in ordered],
         [UUID(r.event_uid) for r in ordered],
     )
-
-
-COLUMNS = (
-    'id, tenant_id, topic, partition, "offset", consumer_group, event_type, event_id, subject, reason, stage, '
-    "error, exception, sqlstate, first_failed_at, last_failed_at, redrive_count, status, source, is_mended, "
-    "resolved_at, resolution, resolved_log, event_uid"
-)
-
-
-async def newest(connection: asyncpg.Connection, limit: int) -> list[dict[str, Any]]:
-    """The newest letters, without their bytes."""
-    rows = await connection.fetch(
-        f"SELECT {COLUMNS} FROM dead_letter ORDER BY last_failed_at DESC, id DESC LIMIT $1",
-        limit,
-    )
-    return [dict(row) for row in rows]
-
-
-class Edit(NamedTuple):
-    """What an operator made of a letter's bytes."""
-
-    key: bytes | None
-    value: bytes | None
-    header_names: list[str]
-    header_values: list[bytes | None]
-
-
-async def take_in(connection: asyncpg.Connection, letter: Letter, status: str, edit: Edit | None, actor: str) -> bool:
-    """Index a letter that was exported elsewhere, as it stood there; False when the index has it, or had it."""
-    if await connection.fetchval("SELECT EXISTS (SELECT FROM dead_letter_trip WHERE dead_letter_id = $1)", letter.id):
-        return False
-    await index(connection, [letter], max_redrives=1)
-    await connection.execute("UPDATE dead_letter SET status = $2 WHERE id = $1", letter.id, status)
-    if edit is not None:
-        await connection.execute(
-            """
-            UPDATE dead_letter SET is_mended = true, mended_key = $2, mended_value = $3, mended_header_names = $4,
-              mended_header_values = $5 WHERE id = $1
-            """,
-            letter.id,
-            *edit,
-        )
-    await connection.execute(
-        "INSERT INTO dead_letter_action (dead_letter_id, actor, action) VALUES ($1, $2, 'import')", letter.id, actor
-    )
-    return True

@@ -12,18 +12,14 @@ from typing import Any
 
 import asyncpg
 
-from contracts.envelope import Headers
+from contracts.record import Message
 from persistence.letter_search import Selection
+from persistence.letters import SENT, message_of, sent
 
 PAGE = 500  # letters that a plan reads at a time
-SENT = """
-  l.id, l.redrive_count, l.topic, l.partition, l."offset", l.tenant_id, l.reason, l.record_timestamp, l.first_failed_at,
-  CASE WHEN l.is_mended THEN l.mended_key ELSE l.key END AS key,
-  CASE WHEN l.is_mended THEN l.mended_value ELSE l.value END AS value,
-  CASE WHEN l.is_mended THEN l.mended_header_names ELSE l.header_names END AS header_names,
-  CASE WHEN l.is_mended THEN l.mended_header_values ELSE l.header_values END AS header_values
+COLUMNS = f"""
+  l.id, l.redrive_count, l.topic, l.partition, l."offset", l.reason, l.first_failed_at, {SENT}
 """
-
 
 Position = tuple[str, int, int, uuid.UUID]
 """Topic, partition, offset and id: the order in which letters go."""
@@ -44,20 +40,16 @@ class Job:
 
 @dataclass(slots=True)
 class Sendable:
-    """A letter as a redrive sends it, as a record: the bytes that came, or what an operator made of them."""
+    """A letter as a redrive sends it: what came, or what an operator made of it."""
 
     id: uuid.UUID
     redrive_count: int
     topic: str
     partition: int
     offset: int
-    timestamp: int
-    tenant_id: str | None
     reason: str
     first_failed_at: datetime
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
+    message: Message
 
     @property
     def position(self) -> Position:
@@ -88,11 +80,9 @@ def _takes(statuses: int, topics: int, max_bytes: int) -> str:
     """A condition whose arguments have these numbers. A letter on its way is taken only from a finished job."""
     return f"""
     l.status = ANY(${statuses}::text[]) AND l.topic = ANY(${topics}::text[])
-    AND CASE WHEN l.is_mended THEN coalesce(octet_length(l.mended_value), 0) + coalesce(octet_length(l.mended_key), 0)
-             ELSE coalesce(octet_length(l.value), 0) + coalesce(octet_length(l.key), 0) END
+    AND coalesce(octet_length({sent("value")}), 0) + coalesce(octet_length({sent("key")}), 0)
       + (SELECT coalesce(sum(octet_length(name) + coalesce(octet_length(text), 0)), 0)
-         FROM unnest(CASE WHEN l.is_mended THEN l.mended_header_names ELSE l.header_names END,
-                     CASE WHEN l.is_mended THEN l.mended_header_values ELSE l.header_values END) AS h(name, text))
+         FROM unnest({sent("header_names")}, {sent("header_values")}) AS h(name, text))
       <= ${max_bytes}
     AND (l.status <> 'redriving'
          OR EXISTS (SELECT FROM redrive_job AS j WHERE j.id = l.job AND j.finished_at IS NOT NULL))
@@ -152,7 +142,7 @@ async def claim(
     async with connection.transaction():
         rows = await connection.fetch(
             f"""
-            SELECT {SENT} FROM dead_letter AS l
+            SELECT {COLUMNS} FROM dead_letter AS l
             WHERE (l.topic, l.partition, l."offset", l.id) > ($1, $2, $3, $4) AND {condition}
             ORDER BY l.topic, l.partition, l."offset", l.id LIMIT $5 FOR UPDATE SKIP LOCKED
             """,
@@ -188,7 +178,7 @@ async def of_batch(connection: asyncpg.Connection, job: uuid.UUID, batch: int) -
     """The letters of a batch that was claimed; all of them, when it was not sent."""
     rows = await connection.fetch(
         f"""
-        SELECT {SENT} FROM dead_letter AS l WHERE l.job = $1 AND l.batch = $2 AND l.status = 'redriving'
+        SELECT {COLUMNS} FROM dead_letter AS l WHERE l.job = $1 AND l.batch = $2 AND l.status = 'redriving'
         ORDER BY l.topic, l.partition, l."offset", l.id
         """,
         job,
@@ -197,7 +187,7 @@ async def of_batch(connection: asyncpg.Connection, job: uuid.UUID, batch: int) -
     return [_sendable(row) for row in rows]
 
 
-async def sent(connection: asyncpg.Connection, job: uuid.UUID, batch: int) -> None:
+async def note_sent(connection: asyncpg.Connection, job: uuid.UUID, batch: int) -> None:
     """Kafka committed a batch."""
     await connection.execute("UPDATE redrive_job SET sent_batch = greatest(sent_batch, $2) WHERE id = $1", job, batch)
 
@@ -224,7 +214,7 @@ async def planned(connection: asyncpg.Connection, wanted: Wanted, limit: int | N
     """The letters that a redrive would take, in the order in which they go; in the caller's transaction."""
     condition, arguments = wanted.where(2)
     query = f"""
-    SELECT {SENT} FROM dead_letter AS l WHERE {condition}
+    SELECT {COLUMNS} FROM dead_letter AS l WHERE {condition}
     ORDER BY l.topic, l.partition, l."offset", l.id LIMIT $1
     """
     async for row in connection.cursor(query, limit, *arguments, prefetch=PAGE):
@@ -258,13 +248,9 @@ def _sendable(row: asyncpg.Record) -> Sendable:
         topic=row["topic"],
         partition=row["partition"],
         offset=row["offset"],
-        timestamp=row["record_timestamp"],
-        tenant_id=row["tenant_id"],
         reason=row["reason"],
         first_failed_at=row["first_failed_at"],
-        key=row["key"],
-        value=row["value"],
-        headers=list(zip(row["header_names"], row["header_values"], strict=True)),
+        message=message_of(row),
     )
 
 

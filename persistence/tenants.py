@@ -28,8 +28,7 @@ class Tenants:
         stale = self._clock() - self._read_at > self._ttl_seconds
         if stale or any(self._status.get(tenant) != "active" for tenant in wanted):
             async with self._database.transaction(readonly=True) as connection:
-                rows = await connection.fetch("SELECT tenant_id, status FROM tenant")
-            self._status = {row["tenant_id"]: row["status"] for row in rows}
+                self._status = await statuses(connection)
             self._read_at = self._clock()
         return self._status
 
@@ -48,6 +47,12 @@ async def set_status(connection: asyncpg.Connection, tenant_id: str, status: str
         "UPDATE tenant SET status = $2, updated_at = now() WHERE tenant_id = $1", tenant_id, status
     )
     return done == "UPDATE 1"
+
+
+async def statuses(connection: asyncpg.Connection) -> dict[str, str]:
+    """The status of every tenant, by its id."""
+    rows = await connection.fetch("SELECT tenant_id, status FROM tenant")
+    return {row["tenant_id"]: row["status"] for row in rows}
 
 
 async def every(connection: asyncpg.Connection) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from persistence.database import Database
-from persistence.letter_counts import unresolved
+from persistence.letter_reads import unresolved
 from workers.failure import RetryLater, Stop
 from workers.judging import judged
 from workers.metrics import Metrics

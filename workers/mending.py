@@ -1,23 +1,21 @@
-"""What an edit does to a dead letter, step by step, and whether a worker would take the result. No I/O, no clock."""
+"""What an edit does to a dead letter, step by step. No I/O, no clock."""
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from contracts.decode import decode
 from contracts.envelope import is_binary_mode
-from contracts.refusal import Reason, Refusal, Stage
-from contracts.window import TimeWindow
+from contracts.event import EPOCH
+from contracts.record import Message
 from workers import json_paths
 from workers.json_paths import NoSuchPlace, Path
 
 FRAME_BYTES = 5  # a zero byte and four of the schema's id (Confluent's wire format)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ESCAPE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a whole pair: one character, which stays
     rb"|(\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2}))"  # U+0000, or half a pair
@@ -25,16 +23,6 @@ _ESCAPE = re.compile(
     re.DOTALL,
 )
 _NAN = re.compile(rb'"(?:[^"\\]|\\.)*"|(-?\b(?:NaN|Infinity)\b)', re.DOTALL)
-
-Headers = tuple[tuple[str, bytes | None], ...]
-
-
-class Message(NamedTuple):
-    """What a redrive sends of a letter."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
 
 
 class Origin(NamedTuple):
@@ -61,25 +49,6 @@ def mend(message: Message, origin: Origin, steps: Sequence[Step]) -> Message:
     except NoSuchPlace as error:
         raise CannotMend(str(error)) from None
     return message
-
-
-def refusal_of(message: Message, now_ms: int, window: TimeWindow, tenants: Mapping[str, str]) -> Refusal | None:
-    """Why a worker would refuse the message if it came now, as far as its bytes and the tenants' status tell.
-
-    What only Postgres refuses is not seen: a text too long for an index, a number in free JSON that no numeric holds.
-    """
-    try:
-        event = decode(message.value, message.key, message.headers, now_ms, window)
-    except Refusal as refusal:
-        return refusal
-    status = tenants.get(event.tenant_id)
-    if status == "active":
-        return None
-    if status is None:
-        text = "no such tenant; `siltstone tenants create` makes one"
-        return Refusal(Reason.tenant_unknown, Stage.tenant, text)
-    text = f"the tenant is {status}; `siltstone tenants activate` lets it in again"
-    return Refusal(Reason.tenant_suspended, Stage.tenant, text)
 
 
 def to_original(_: Message, origin: Origin) -> Message:
@@ -183,7 +152,7 @@ def time_from_record(message: Message, origin: Origin) -> Message:
     """The event's time is its record's Kafka timestamp: when it was published."""
     if origin.record_timestamp_ms <= 0:
         raise CannotMend("the record's Kafka timestamp is not known")
-    time = _EPOCH + timedelta(milliseconds=origin.record_timestamp_ms)
+    time = EPOCH + timedelta(milliseconds=origin.record_timestamp_ms)
     return _put(message, ("time",), msgspec.json.encode(time.isoformat(timespec="milliseconds")))
 
 

@@ -16,15 +16,12 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from contracts import letter as form
-from contracts.envelope import Headers
-from contracts.event import Event
 from contracts.event_type import Family
-from contracts.refusal import Refusal
 from contracts.window import TimeWindow
 from persistence import redrives
 from persistence.redrives import BEFORE_ALL, Job, Sendable, Wanted
 from workers import kafka
-from workers.decoding import Decoded, decode_batch
+from workers.admission import judge
 from workers.settings import Settings
 
 BATCH = 1_000  # letters in one transaction of Postgres, and in one of Kafka
@@ -110,7 +107,7 @@ class Redrive:
             waiting = [await _send(producer, letter) for letter in letters]
             await asyncio.gather(*waiting)
             await producer.send_offsets_to_transaction({self._marker: batch}, group_of(job))
-        await redrives.sent(self._connection, job, batch)
+        await redrives.note_sent(self._connection, job, batch)
         self._advance(len(letters))
 
     async def _sent_batch(self, job: uuid.UUID) -> int:
@@ -130,16 +127,7 @@ class Redrive:
         return TopicPartition(kafka.dlq_topics(self._settings)[Family.extraction], 0)
 
     def _tenant_of(self, letter: Sendable) -> str | None:
-        judged = judge(letter, self._window)
-        return judged.tenant_id
-
-
-def judge(letter: Sendable, window: TimeWindow) -> Event | Refusal:
-    """What a worker's decoder would say of a letter that is sent now."""
-    letter.timestamp = int(time.time() * 1000)
-    decoded = Decoded()
-    decode_batch([letter], window, decoded)
-    return decoded.readable[0].event if decoded.readable else decoded.refused[0].refusal
+        return judge(letter.message, self._window).tenant_id
 
 
 def group_of(job: uuid.UUID) -> str:
@@ -153,12 +141,13 @@ async def _send(producer: AIOKafkaProducer, letter: Sendable) -> Any:
     It goes to the partition of its key, as from its own producer; without a key, to where it came from.
     """
     ours = {form.ID: str(letter.id), form.REDRIVE_COUNT: str(letter.redrive_count)}
-    headers: Headers = form.with_headers(letter.headers, ours)
-    if letter.key is not None:
-        return await producer.send(letter.topic, letter.value, key=letter.key, headers=headers)
+    key, value, own = letter.message
+    headers = form.with_headers(own, ours)
+    if key is not None:
+        return await producer.send(letter.topic, value, key=key, headers=headers)
     partition = letter.partition % len(await producer.partitions_for(letter.topic))
-    if letter.value is not None:
-        return await producer.send(letter.topic, letter.value, partition=partition, headers=headers)
+    if value is not None:
+        return await producer.send(letter.topic, value, partition=partition, headers=headers)
     batch = producer.create_batch()  # send() refuses a record of neither key nor value
     batch.append(key=None, value=None, timestamp=None, headers=headers)
     return await producer.send_batch(batch, letter.topic, partition=partition)

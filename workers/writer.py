@@ -14,6 +14,7 @@ from persistence.offsets import Spans
 from persistence.store import prepare, store
 from persistence.tenants import Tenants
 from persistence.verdict import Judgement, Verdict
+from workers.admission import tenant_refusal
 from workers.decoding import Decoded, Refused
 from workers.failure import Stop
 from workers.judging import BadRow, PartitionMissing, judged
@@ -121,11 +122,11 @@ class Writer:
             return readable, []
         allowed, refused = [], []
         for r in readable:
-            status = statuses.get(r.event.tenant_id)
-            if status == "active":
+            refusal = tenant_refusal(r.event, statuses.get(r.event.tenant_id))
+            if refusal is None:
                 allowed.append(r)
             else:
-                refused.append(Refused(r.record, _tenant_refusal(r, status)))
+                refused.append(Refused(r.record, refusal))
         return allowed, refused
 
     def _unit(self, readable: Sequence[Arrived], refused: Sequence[Refused], batch: Batch) -> Unit:
@@ -177,18 +178,6 @@ class Writer:
                 finally:
                     await probe.rollback()
         return None
-
-
-def _tenant_refusal(arrived: Arrived, status: str | None) -> Refusal:
-    event = arrived.event
-    if status is None:
-        reason, message = Reason.tenant_unknown, "no such tenant; `siltstone tenants create` makes one"
-    else:
-        reason, message = (
-            Reason.tenant_suspended,
-            f"the tenant is {status}; `siltstone tenants activate` lets it in again",
-        )
-    return Refusal(reason, Stage.tenant, message, tenant_id=event.tenant_id, event_type=event.type.name)
 
 
 def _refusal(arrived: Arrived, judgement: Judgement) -> Refusal:

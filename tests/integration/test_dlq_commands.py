@@ -352,7 +352,7 @@ async def test_show_of_what_would_be_refused_again_counts_what_landed_since(inst
     await installation.execute("UPDATE tenant SET status = 'suspended' WHERE tenant_id = 'acme'")
     await installation.execute("UPDATE dead_letter SET value = $1", encoded(_updated(0, {})))
     refused = json.loads(await _shown(installation, "-o", "json"))["redrive"]["refused"]
-    assert refused == "tenant_suspended: the tenant is suspended"
+    assert refused == ("tenant_suspended: the tenant is suspended; `siltstone tenants activate` lets it in again")
 
 
 async def test_show_as_json_has_the_bytes_and_their_text(installation: Installation) -> None:

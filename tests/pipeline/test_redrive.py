@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from contracts import letter as form
@@ -75,7 +76,7 @@ async def test_a_redrive_says_first_and_does_with_yes(installation: Installation
     await installation.create_tenants(LATER)
     plan = installation.run("dlq", "redrive", "--reason", "tenant_unknown", "--limit", "4", "-o", "json")
     assert [(r["letters"], r["would land"]) for r in json.loads(plan.stdout)] == [(4, 4)]
-    assert "--yes sends them (4 letters)" in plan.stderr
+    assert "--yes sends 4 letters" in plan.stderr
     assert (await statuses(installation), await sent_back(installation)) == (Counter(dead=5), Counter())
 
     worker = await installation.worker("--family", "extraction").ready()
@@ -335,6 +336,25 @@ async def test_operators_at_once_send_each_letter_once(installation: Installatio
     sent = await sent_back(installation)
     assert (len(sent), set(sent.values())) == (600, {1})
     assert sum(json.loads(d.stdout)[0]["sent"] for d in done) == 600
+
+
+async def test_a_letter_that_another_claims_is_left_to_it(installation: Installation) -> None:
+    """A redrive neither sends nor waits for a letter whose row another command has locked."""
+    await installation.create_topics(1)
+    await load(installation, 3)
+    other = await asyncpg.connect(installation.dsn)
+    try:
+        claim = other.transaction()
+        await claim.start()
+        taken = await other.fetchval("SELECT id::text FROM dead_letter ORDER BY id LIMIT 1 FOR UPDATE")
+        done = installation.run("dlq", "redrive", "--all", "--yes", "-o", "json")
+        assert (done.returncode, json.loads(done.stdout)[0]["sent"]) == (0, 2), done.stderr
+        assert taken not in {letter for letter, _ in await sent_back(installation)}
+        await claim.rollback()
+    finally:
+        await other.close()
+    again = installation.run("dlq", "redrive", "--all", "--yes", "-o", "json")
+    assert (again.returncode, json.loads(again.stdout)[0]["sent"]) == (0, 1), again.stderr
 
 
 async def test_a_letter_that_never_came_back_is_sent_again_by_force(installation: Installation) -> None:

@@ -20,7 +20,7 @@ STEPS: dict[str, tuple[Any, str]] = {
     "send": (AIOKafkaProducer, "send"),
     "offsets": (AIOKafkaProducer, "send_offsets_to_transaction"),
     "commit": (AIOKafkaProducer, "commit_transaction"),
-    "record": (redrives, "sent"),
+    "record": (redrives, "note_sent"),
     "finish": (redrives, "finish"),
 }
 KILLED = 137

@@ -1,7 +1,6 @@
 """What each change of `dlq edit` does to a letter, on values that workers refuse."""
 
 import json
-import time
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from contracts.record import Message
 from contracts.window import TimeWindow
 from tests.pipeline.test_bad_input import KEY, STRUCTURED, build, finished
 from tests.support.events import encoded
 from workers import json_paths, mending
+from workers.admission import judge, refusal_of
 from workers.cli.dlq import changes
-from workers.mending import CannotMend, Message, Origin, Step, mend, refusal_of
+from workers.mending import CannotMend, Origin, Step, mend
 
 LETTER = uuid.UUID("33f7bd83-c83e-5cb3-900d-fa9280a5351b")
 RECORD_MS = 1_769_860_800_123
@@ -37,7 +38,7 @@ def _apply(message: Message, *steps: Step) -> Message:
 
 
 def _reason(message: Message) -> str | None:
-    refusal = refusal_of(message, int(time.time() * 1000), WINDOW, TENANTS)
+    refusal = refusal_of(judge(message, WINDOW), TENANTS)
     return None if refusal is None else refusal.reason.value
 
 
@@ -239,9 +240,7 @@ def test_a_worker_s_verdict_is_the_contract_s_and_the_tenant_s() -> None:
     """The time of redrive bounds the event's time; a tenant that is unknown or not active is refused."""
     good = _message(encoded(finished()))
     assert _reason(good) is None
-    later = int((datetime.now(UTC) - timedelta(days=3)).timestamp() * 1000)
-    refusal = refusal_of(good, later, WINDOW, TENANTS)
-    assert refusal is not None
-    assert refusal.reason.value == "time_out_of_range"
+    later = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    assert _reason(_apply(good, *_set(f"time={later}"))) == "time_out_of_range"
     assert _reason(_bad("unknown-tenant")) == "tenant_unknown"
     assert _reason(_bad("suspended-tenant")) == "tenant_suspended"

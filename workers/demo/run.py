@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
-from persistence import databases, letters, migrate, reads, tenants
+from persistence import databases, letter_reads, migrate, reads, tenants
 from persistence.database import OPERATOR, READER, Database
+from persistence.letter_search import Selection
 from producers.event_lines import Outgoing, RefusedLine
 from workers import kafka, publisher, topics
 from workers.cli.terminal import printable
@@ -213,7 +214,7 @@ class Demonstration:
 
     async def _letters(self) -> list[dict[str, object]]:
         async with self._opened(OPERATOR) as opened, opened.transaction(readonly=True) as connection:
-            return await letters.newest(connection, 10 * len(self._refused))
+            return await letter_reads.page(connection, Selection(), 10 * len(self._refused))
 
     async def _publish(self, records: Iterator[Outgoing | RefusedLine]) -> None:
         report = await publisher.publish(self._settings, records, check=False)

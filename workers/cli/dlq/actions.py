@@ -1,7 +1,6 @@
 """`siltstone dlq park`, `discard`, `restore` and `purge`."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Annotated
 
 import asyncpg
@@ -13,13 +12,11 @@ from persistence.letter_actions import DISCARD, PARK, RESTORE, Move
 from persistence.letter_search import Selection
 from workers.cli.database import with_database
 from workers.cli.dlq.actor import ACTOR, actor_of
-from workers.cli.dlq.selecting import letter_id as id_of
-from workers.cli.dlq.selecting import moment, selecting
+from workers.cli.dlq.rendering import counted
+from workers.cli.dlq.selecting import EVERY, ID, meant, moment, selecting
 from workers.cli.terminal import Exit, Output, fail, print_rows, progress, say
 from workers.settings import Settings
 
-ID = Annotated[str | None, typer.Argument(metavar="ID", help="One letter's id, as `dlq list` prints it.")]
-EVERY = Annotated[bool, typer.Option("--all", help="Every letter there is.")]
 YES = Annotated[bool, typer.Option("--yes", help="Do it to more than one letter; else they are only counted.")]
 WHY = Annotated[str | None, typer.Option("--why", metavar="TEXT", help="Kept in the letter's history.")]
 PAST = {PARK: "parked", DISCARD: "discarded", RESTORE: "restored"}
@@ -96,17 +93,6 @@ def purge(
     with_database(OPERATOR, run)
 
 
-def meant(selection: Selection, letter_id: str | None, *, every: bool) -> Selection:
-    """The letters that a changing command is for: one by its id, a selection, or all of them by name."""
-    if letter_id is not None:
-        if every or not selection.is_empty:
-            fail("give either one letter's ID or a selection, not both", Exit.USAGE)
-        return replace(selection, ids=[id_of(letter_id)])
-    if selection.is_empty and not every:
-        fail("say which letters: an ID, a selector such as --reason, or --all", Exit.USAGE)
-    return selection
-
-
 def some_of(counts: Mapping[str, int], statuses: Sequence[str], selection: Selection, what: str) -> int:
     """How many of a selection's letters have these statuses; says why there are none, or which are left out.
 
@@ -127,11 +113,6 @@ def some_of(counts: Mapping[str, int], statuses: Sequence[str], selection: Selec
     elif others:
         say(f"{counted(total - wanted)} left out ({_parts(others)}): {can}")
     return wanted
-
-
-def counted(number: int) -> str:
-    """`1 letter`, `2 letters`."""
-    return f"{number} letter" if number == 1 else f"{number} letters"
 
 
 def _move(how: Move, selection: Selection, actor: str | None, why: str | None, *, yes: bool) -> None:

@@ -10,10 +10,10 @@ from persistence.letter_search import Selection
 from workers import mending
 from workers.cli.database import with_database
 from workers.cli.dlq import changes
-from workers.cli.dlq.actions import EVERY, ID, WHY, meant
+from workers.cli.dlq.actions import WHY
 from workers.cli.dlq.actor import ACTOR, actor_of
 from workers.cli.dlq.editing import Editing
-from workers.cli.dlq.selecting import selecting
+from workers.cli.dlq.selecting import EVERY, ID, meant, selecting
 from workers.cli.terminal import Exit, fail
 from workers.mending import Step
 

@@ -3,12 +3,12 @@
 import difflib
 import re
 import sys
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from contracts.record import Message
 from contracts.refusal import Refusal
 from contracts.window import TimeWindow
 from persistence import letter_actions, tenants
@@ -16,10 +16,12 @@ from persistence.database import Database
 from persistence.letter_actions import EDITABLE, Edit, Editable
 from persistence.letter_search import Selection
 from workers import mending
-from workers.cli.dlq.actions import counted, say_skipped, some_of
+from workers.admission import judge, refusal_of
+from workers.cli.dlq.actions import say_skipped, some_of
 from workers.cli.dlq.editor import edited, pretty
+from workers.cli.dlq.rendering import counted
 from workers.cli.terminal import Exit, fail, printable, progress, say, stdout
-from workers.mending import CannotMend, Message, Origin, Step
+from workers.mending import CannotMend, Origin, Step
 from workers.settings import Settings
 
 DIFFS = 3  # letters whose change a dry run shows
@@ -60,12 +62,15 @@ class Editing:
         window = TimeWindow(read.oldest_time, read.retention_months)
         async with database.transaction(readonly=True) as connection:
             counts = await letter_actions.count_by_status(connection, self.selection)
-            statuses = {row["tenant_id"]: row["status"] for row in await tenants.every(connection)}
+            statuses = await tenants.statuses(connection)
         total = some_of(counts, EDITABLE, self.selection, "edited")
         if not total:
             return
         if total > 1 and self.alone:
-            fail(f"{self.alone} would make one event of {counted(total)}; give it with one letter's ID", Exit.USAGE)
+            fail(
+                f"{self.alone} would make one event of {counted(total)}; give it with one letter's ID",
+                Exit.USAGE,
+            )
         written = None
         if not self.steps:
             written = await self._in_editor(database)
@@ -110,8 +115,8 @@ class Editing:
 
     def _edit(self, letter: Editable, window: TimeWindow, statuses: Mapping[str, str]) -> Edit | None:
         """The letter's edit; None when it changes nothing, or its result is still refused."""
-        before = Message(*letter.current)
-        origin = Origin(letter.id, letter.record_timestamp, Message(*letter.original))
+        before = letter.current
+        origin = Origin(letter.id, letter.record_timestamp, letter.original)
         try:
             after = mending.mend(before, origin, self.steps)
         except CannotMend as error:
@@ -120,7 +125,7 @@ class Editing:
         if after == before:
             self.unchanged += 1
             return None
-        refusal = mending.refusal_of(after, int(time.time() * 1000), window, statuses) if self.check else None
+        refusal = refusal_of(judge(after, window), statuses) if self.check else None
         if self.dry_run and self.shown < DIFFS:
             self.shown += 1
             _show_change(letter.id, before, after, refusal)

@@ -30,7 +30,8 @@ import typer
 from persistence import letter_reads
 from persistence.letter_search import Selection
 from workers.cli.dlq.listing import with_letters
-from workers.cli.dlq.selecting import selecting
+from workers.cli.dlq.rendering import counted
+from workers.cli.dlq.selecting import EVERY, ID, meant, selecting
 from workers.cli.terminal import Exit, fail, progress, say
 from workers.settings import Settings
 
@@ -40,7 +41,8 @@ LEFT_OUT = {"phase", "job", "batch", "sent_tenant_id"}  # of this installation's
 @selecting
 def export(
     selection: Selection,
-    every: Annotated[bool, typer.Option("--all", help="Every letter.")] = False,  # noqa: FBT002
+    letter_id: ID = None,
+    every: EVERY = False,  # noqa: FBT002
     to: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write to this file; standard output when absent, or -.")
     ] = None,
@@ -49,8 +51,7 @@ def export(
 
     FILE appears only when it is complete. With one --tenant it reads as that tenant does.
     """
-    if selection.is_empty and not every:
-        fail("say which letters: --reason, --tenant, --id and others, or --all", Exit.USAGE)
+    selection = meant(selection, letter_id, every=every)
     place = None if to is None or str(to) == "-" else to
     part = None if place is None else place.with_name(place.name + ".part")
 
@@ -74,7 +75,7 @@ def export(
     finally:
         if part is not None:
             part.unlink(missing_ok=True)
-    say(f"{written} letters exported" + ("" if place is None else f" to {place}"))
+    say(f"{counted(written)} exported" + ("" if place is None else f" to {place}"))
 
 
 def as_json(row: Mapping[str, Any]) -> dict[str, Any]:

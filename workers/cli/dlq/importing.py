@@ -11,12 +11,14 @@ from typing import Annotated, Literal
 import msgspec
 import typer
 
+from contracts.record import Message
 from contracts.registry import TOPIC_STEM
-from persistence import letters
+from persistence import letter_actions
 from persistence.database import OPERATOR, Database
-from persistence.letters import Edit, Letter
+from persistence.letters import Letter
 from workers.cli.database import with_database
 from workers.cli.dlq.actor import ACTOR, actor_of
+from workers.cli.dlq.rendering import counted
 from workers.cli.terminal import Exit, fail, progress, say
 from workers.settings import Settings
 
@@ -76,15 +78,15 @@ def import_letters(
             while batch := list(islice(lines, BATCH)):
                 async with database.transaction() as connection:
                     for line in batch:
-                        is_new = await letters.take_in(
-                            connection, _letter(line, read.topic_prefix), _status(line), _edit(line), who
+                        is_new = await letter_actions.take_in(
+                            connection, _letter(line, read.topic_prefix), _status(line), _mended(line), who
                         )
                         taken, known = taken + is_new, known + (not is_new)
                 bar.advance(bar.task_ids[0], len(batch))
         return taken, known
 
     taken, known = with_database(OPERATOR, run)
-    say(f"{taken} letters imported" + (f"; {known} are or were here already" if known else ""))
+    say(f"{counted(taken)} imported" + (f"; {known} are or were here already" if known else ""))
 
 
 def _lines(file: Path) -> Iterator[Line]:
@@ -146,10 +148,7 @@ def _status(line: Line) -> str:
     return "dead" if line.status == "redriving" else line.status
 
 
-def _edit(line: Line) -> Edit | None:
+def _mended(line: Line) -> Message | None:
     if not line.is_mended:
         return None
-    headers = line.mended_headers or []
-    return Edit(
-        line.mended_key_base64, line.mended_value_base64, [name for name, _ in headers], [text for _, text in headers]
-    )
+    return Message(line.mended_key_base64, line.mended_value_base64, tuple(line.mended_headers or ()))

@@ -12,19 +12,19 @@ from typing import Annotated
 import typer
 from aiokafka.errors import KafkaError
 
-from contracts.event import Event
-from contracts.refusal import Reason, Refusal
 from contracts.window import TimeWindow
 from persistence import redrives, tenants
 from persistence.database import OPERATOR, Database
 from persistence.letter_search import Selection
 from persistence.redrives import Wanted
 from workers import kafka
+from workers.admission import judge, refusal_of
 from workers.cli.database import with_database
 from workers.cli.dlq.actor import ACTOR, actor_of
-from workers.cli.dlq.selecting import selecting
+from workers.cli.dlq.rendering import counted
+from workers.cli.dlq.selecting import EVERY, ID, meant, selecting
 from workers.cli.terminal import Exit, Output, fail, print_rows, progress, say
-from workers.redrive import HEADROOM_BYTES, Redrive, judge
+from workers.redrive import HEADROOM_BYTES, Redrive
 from workers.settings import Settings
 
 WAIT_SECONDS = 1.0  # between two looks at what became of the letters
@@ -34,7 +34,8 @@ OPEN = ("dead", "parked", "redriving")
 @selecting
 def redrive(
     selection: Selection,
-    every: Annotated[bool, typer.Option("--all", help="Every dead letter.")] = False,  # noqa: FBT002
+    letter_id: ID = None,
+    every: EVERY = False,  # noqa: FBT002
     yes: Annotated[bool, typer.Option("--yes", help="Do it; else only say what would be done.")] = False,  # noqa: FBT002
     force: Annotated[  # noqa: FBT002
         bool,
@@ -51,8 +52,7 @@ def redrive(
 
     Without --yes it prints what it would do. Interrupted by Ctrl-C or worse, the same command goes on.
     """
-    if selection.is_empty and not every:
-        fail("say which letters: --reason, --tenant, --id and others, or --all", Exit.USAGE)
+    selection = meant(selection, letter_id, every=every)
     statuses = _statuses(selection, force=force)
 
     async def run(read: Settings, database: Database) -> None:
@@ -102,16 +102,16 @@ async def _plan(read: Settings, database: Database, wanted: Wanted, limit: int |
     window = TimeWindow(read.oldest_time, read.retention_months)
     with progress("judging", None) as bar:
         async with database.transaction(readonly=True) as connection:
-            statuses = {row["tenant_id"]: row["status"] for row in await tenants.every(connection)}
+            statuses = await tenants.statuses(connection)
             async for letter in redrives.planned(connection, wanted, limit):
                 group = groups.setdefault((letter.topic, letter.reason), Group(letter.first_failed_at))
                 group.letters += 1
                 group.oldest = min(group.oldest, letter.first_failed_at)
-                refused = _refusal(judge(letter, window), statuses)
-                if refused is None:
+                refusal = refusal_of(judge(letter.message, window), statuses)
+                if refusal is None:
                     group.would_land += 1
                 else:
-                    group.refused[refused] += 1
+                    group.refused[refusal.reason.value] += 1
                 bar.advance(bar.task_ids[0])
             interrupted = await redrives.unfinished(connection)
             left_out = await redrives.left_out(connection, wanted)
@@ -135,17 +135,7 @@ async def _plan(read: Settings, database: Database, wanted: Wanted, limit: int |
     if interrupted:
         say(f"{len(interrupted)} redrives were interrupted, or run elsewhere: --yes first sends what they had claimed")
     letters = sum(group.letters for group in groups.values())
-    say(f"nothing was sent; --yes sends them ({letters} letters)" if letters else "there is no letter to send")
-
-
-def _refusal(judged: Event | Refusal, statuses: Mapping[str, str]) -> str | None:
-    """Why a worker would refuse it now, as far as can be known without storing it."""
-    if isinstance(judged, Refusal):
-        return judged.reason.value
-    status = statuses.get(judged.tenant_id)
-    if status == "active":
-        return None
-    return (Reason.tenant_unknown if status is None else Reason.tenant_suspended).value
+    say(f"nothing was sent; --yes sends {counted(letters)}" if letters else "there is no letter to send")
 
 
 async def _send(
@@ -166,12 +156,12 @@ async def _send(
                 job = await Redrive(read, connection, actor, advance).run(wanted, text, limit=limit, rate=rate)
         except KafkaError as error:
             fail(
-                f"Kafka at {read.kafka_bootstrap_servers} does not answer ({type(error).__name__}); {sent} letters "
-                "were sent, the same command goes on from there",
+                f"Kafka at {read.kafka_bootstrap_servers} does not answer ({type(error).__name__}); {counted(sent)} "
+                "sent, the same command goes on from there",
                 Exit.UNAVAILABLE,
             )
         except asyncio.CancelledError:
-            say(f"stopped after {sent} letters were sent; the same command goes on from there")
+            say(f"stopped after {counted(sent)} sent; the same command goes on from there")
             raise
     return job, sent
 
@@ -194,7 +184,7 @@ async def _followed(database: Database, job: uuid.UUID, timeout_seconds: float) 
 def _report(job: uuid.UUID, sent: int, outcome: Mapping[str, int] | None, output: Output) -> None:
     if outcome is None:
         if output is Output.table:
-            say(f"sent {sent} letters back; `siltstone dlq stats` shows what becomes of them, or --wait")
+            say(f"{counted(sent)} sent back; `siltstone dlq stats` shows what becomes of them, or --wait")
         else:
             print_rows([{"job": str(job), "sent": sent}], ["job", "sent"], output)
         return
@@ -203,9 +193,9 @@ def _report(job: uuid.UUID, sent: int, outcome: Mapping[str, int] | None, output
     print_rows([row if output is Output.table else {"job": str(job)} | row], columns, output)
     sys.stdout.flush()
     if again := row["dead"] + row["parked"]:
-        fail(f"{again} letters were refused again; `siltstone dlq stats` shows why", Exit.SOME_FAILED)
+        fail(f"{counted(again)} refused again; `siltstone dlq stats` shows why", Exit.SOME_FAILED)
     if row["redriving"]:
-        fail(f"{row['redriving']} letters are still on their way; do workers run?", Exit.SOME_FAILED)
+        fail(f"{counted(row['redriving'])} still on the way; do workers run?", Exit.SOME_FAILED)
 
 
 def _say_left_out(left_out: Mapping[str, int]) -> None:

@@ -193,3 +193,8 @@ def hex_dump(value: bytes) -> str:
 def flat(text: str) -> str:
     """Text on one line, safe to print."""
     return printable(text).replace("\n", "\\n")
+
+
+def counted(number: int) -> str:
+    """`1 letter`, `2 letters`."""
+    return f"{number} letter" if number == 1 else f"{number} letters"

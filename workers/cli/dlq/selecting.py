@@ -5,6 +5,7 @@ import inspect
 import re
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -17,6 +18,8 @@ from persistence.letter_search import Selection
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, fail
 
+ID = Annotated[str | None, typer.Argument(metavar="ID", help="One letter's id, as `dlq list` prints it.")]
+EVERY = Annotated[bool, typer.Option("--all", help="Every letter there is.")]
 STATUSES = ("dead", "redriving", "resolved", "parked", "discarded")
 _AGO = re.compile(r"^([0-9]{1,6})(m|h|d)$")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -104,6 +107,17 @@ def letter_id(text: str) -> uuid.UUID:
         return uuid.UUID(text)
     except ValueError:
         fail(f"{text[:64]!a} is no id of a letter; `siltstone dlq list` shows them", Exit.USAGE)
+
+
+def meant(selection: Selection, one: str | None, *, every: bool) -> Selection:
+    """The letters that a command is for: one by its id, a selection, or all of them by name."""
+    if one is not None:
+        if every or not selection.is_empty:
+            fail("give either one letter's ID or a selection, not both", Exit.USAGE)
+        return replace(selection, ids=[letter_id(one)])
+    if selection.is_empty and not every:
+        fail("say which letters: an ID, a selector such as --reason, or --all", Exit.USAGE)
+    return selection
 
 
 def moment(text: str, option: str, now: datetime | None = None) -> datetime:

@@ -11,16 +11,19 @@ from typing import Annotated, Any
 import typer
 
 from contracts.event import Event
+from contracts.record import Message
 from contracts.refusal import Refusal
 from contracts.window import TimeWindow
 from persistence import letter_reads
 from persistence.database import OPERATOR, READER, Database
+from persistence.letters import message_of
 from persistence.reads import as_tenant
+from workers.admission import judge
 from workers.cli.database import with_database
 from workers.cli.dlq.export import as_json
 from workers.cli.dlq.rendering import Fault, fault_of, flat, one_line, pointed, readable
 from workers.cli.dlq.selecting import letter_id as id_of
-from workers.cli.dlq.standing import Sent, about_of, judge, refused_text, sent_of, standing
+from workers.cli.dlq.standing import about_of, said_of, standing
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, Output, fail, say, stdout
 from workers.settings import Settings
@@ -41,7 +44,7 @@ class Shown:
     actions: list[Row]
     same_event: list[Row]
     redrive: Row
-    sent: Sent
+    sent: Message
     is_mended: bool
     error: str | None
 
@@ -94,7 +97,8 @@ def _read(letter_id: uuid.UUID, *, original: bool) -> Shown:
         fail(f"there is no dead letter {letter_id}; `siltstone dlq list` shows those there are", Exit.NOT_FOUND)
     letter, trips, actions, same_event = found
     read = settings()
-    sent = sent_of(letter)
+    came = message_of(letter)
+    sent = message_of(letter, "mended_") if letter["is_mended"] else came
     judged = judge(sent, TimeWindow(read.oldest_time, read.retention_months))
     is_mended = letter["is_mended"] and not original
     if is_mended:
@@ -107,17 +111,18 @@ def _read(letter_id: uuid.UUID, *, original: bool) -> Shown:
         actions=actions,
         same_event=same_event,
         redrive=_redrive(letter, sent, judged),
-        sent=sent_of(letter, original=original),
+        sent=sent if is_mended else came,
         is_mended=is_mended,
         error=error,
     )
 
 
-def _redrive(letter: Row, sent: Sent, judged: Event | Refusal) -> Row:
+def _redrive(letter: Row, sent: Message, judged: Event | Refusal) -> Row:
     """What a redrive would do; read as the reader of the tenant that the record says, when it says one."""
     about = about_of(judged, sent, letter)
     if about is None:
-        return {"refused": refused_text(judged, None), "is_stored": False, "fields": None, "about": None}
+        refused = said_of(judged) if isinstance(judged, Refusal) else None
+        return {"refused": refused, "is_stored": False, "fields": None, "about": None}
 
     async def run(_: Settings, database: Database) -> Row:
         async with as_tenant(database, about.tenant_id) as connection:

@@ -1,39 +1,23 @@
-"""What a redrive of a letter would do: whether a worker would take it now, and what it would change by field."""
+"""What a redrive of a letter would change, field by field, beside what is stored."""
 
 import json
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import asyncpg
 
-from contracts.envelope import Headers
 from contracts.event import EPOCH, Event
 from contracts.event_type import EventType
-from contracts.refusal import Reason, Refusal
+from contracts.record import Message
+from contracts.refusal import Refusal
 from contracts.registry import EVENT_TYPES
-from contracts.window import TimeWindow
 from persistence import letter_reads
 from persistence.merge import Change, fold
 from persistence.states import Column, Rule, State
-from workers.decoding import Decoded, decode_batch
+from workers.admission import tenant_refusal
 
 _TIME = slice(1, 9)  # of a place in the order of events: microseconds since 1970 (contracts.event.order_key)
-
-
-@dataclass(slots=True)
-class Sent:
-    """What a redrive sends of a letter, as a record that arrives now."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
 
 
 class About(NamedTuple):
@@ -45,29 +29,7 @@ class About(NamedTuple):
     time: datetime
 
 
-def sent_of(letter: Mapping[str, Any], *, original: bool = False) -> Sent:
-    """The record as an operator mended it, or as it came."""
-    which = "mended_" if letter["is_mended"] and not original else ""
-    names, values = letter[f"{which}header_names"] or [], letter[f"{which}header_values"] or []
-    return Sent(
-        topic=letter["topic"],
-        partition=letter["partition"],
-        offset=letter["offset"],
-        timestamp=int(time.time() * 1000),
-        key=letter[f"{which}key"],
-        value=letter[f"{which}value"],
-        headers=list(zip(names, values, strict=True)),
-    )
-
-
-def judge(sent: Sent, window: TimeWindow) -> Event | Refusal:
-    """What a worker's decoder says of the record."""
-    decoded = Decoded()
-    decode_batch([sent], window, decoded)
-    return decoded.readable[0].event if decoded.readable else decoded.refused[0].refusal
-
-
-def about_of(judged: Event | Refusal, sent: Sent, letter: Mapping[str, Any]) -> About | None:
+def about_of(judged: Event | Refusal, sent: Message, letter: Mapping[str, Any]) -> About | None:
     """What the record is about, as far as it can be read; None when that is not far enough."""
     if isinstance(judged, Event):
         return About(judged.tenant_id, judged.type, judged.subject, judged.time)
@@ -102,13 +64,9 @@ def _time(value: object) -> datetime | None:
         return None
 
 
-def refused_text(judged: Event | Refusal, tenant_status: str | None) -> str | None:
-    """Why a worker would refuse the record now, in one line; None when it would not, as far as can be known."""
-    if isinstance(judged, Refusal):
-        return f"{judged.reason}: {judged.message}"
-    if tenant_status is None:
-        return f"{Reason.tenant_unknown}: no such tenant"
-    return None if tenant_status == "active" else f"{Reason.tenant_suspended}: the tenant is {tenant_status}"
+def said_of(refusal: Refusal | None) -> str | None:
+    """A refusal in one line."""
+    return None if refusal is None else f"{refusal.reason}: {refusal.message}"
 
 
 async def standing(connection: asyncpg.Connection, judged: Event | Refusal, about: About) -> dict[str, Any]:
@@ -116,7 +74,7 @@ async def standing(connection: asyncpg.Connection, judged: Event | Refusal, abou
     status = await letter_reads.tenant_status(connection, about.tenant_id)
     count, latest = await letter_reads.later_events(connection, about.kind, about.tenant_id, about.subject, about.time)
     found: dict[str, Any] = {
-        "refused": refused_text(judged, status),
+        "refused": said_of(judged if isinstance(judged, Refusal) else tenant_refusal(judged, status)),
         "is_stored": False,
         "fields": None,
         "about": about.kind.about,
