@@ -19,7 +19,7 @@ from contracts import letter as form
 from contracts.event_type import Family
 from contracts.window import TimeWindow
 from persistence import redrives
-from persistence.redrives import BEFORE_ALL, Job, Sendable, Wanted
+from persistence.redrives import BEFORE_ALL, Job, Position, Sendable, Wanted
 from workers import kafka
 from workers.admission import judge
 from workers.settings import Settings
@@ -69,18 +69,28 @@ class Redrive:
     async def _send_all(
         self, job: Job, producer: AIOKafkaProducer, batch: int, wanted: Wanted, left: int | None, rate: int | None
     ) -> None:
-        """Claim and send in batches numbered from `batch` on, until none is left."""
-        began, count, after = time.monotonic(), 0, BEFORE_ALL
-        while left is None or left > 0:
+        """Send in batches numbered from `batch` on, until none is left; the next one is claimed meanwhile."""
+
+        async def claim(batch: int, left: int | None, after: Position) -> list[Sendable]:
             most = min(n for n in (BATCH, left, rate) if n is not None)
-            letters = await redrives.claim(
+            if most <= 0:
+                return []
+            return await redrives.claim(
                 self._connection, job.id, batch, self._actor, wanted, most, after, self._tenant_of
             )
-            if not letters:
-                return
-            await self._send(producer, job.id, batch, letters)
-            batch, after, count = batch + 1, letters[-1].position, count + len(letters)
-            left = None if left is None else left - len(letters)
+
+        began, count = time.monotonic(), 0
+        letters = await claim(batch, left, BEFORE_ALL)
+        while letters:
+            count += len(letters)
+            still = None if left is None else left - count
+            claiming = asyncio.create_task(claim(batch + 1, still, letters[-1].position))
+            try:
+                await self._send(producer, job.id, batch, letters)
+            finally:
+                following = await claiming  # the connection is free again, also when sending failed
+            await redrives.note_sent(self._connection, job.id, batch)
+            letters, batch = following, batch + 1
             if rate:
                 await asyncio.sleep(max(0.0, began + count / rate - time.monotonic()))
 
@@ -97,6 +107,7 @@ class Redrive:
                 for batch in range(sent + 1, first):
                     if letters := await redrives.of_batch(self._connection, job.id, batch):
                         await self._send(producer, job.id, batch, letters)
+                        await redrives.note_sent(self._connection, job.id, batch)
             yield producer, first
         finally:
             await producer.stop()
@@ -107,7 +118,6 @@ class Redrive:
             waiting = [await _send(producer, letter) for letter in letters]
             await asyncio.gather(*waiting)
             await producer.send_offsets_to_transaction({self._marker: batch}, group_of(job))
-        await redrives.note_sent(self._connection, job, batch)
         self._advance(len(letters))
 
     async def _sent_batch(self, job: uuid.UUID) -> int:
