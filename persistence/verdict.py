@@ -10,6 +10,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from contracts.refusal import Reason
 
+DATABASE_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    DBAPIError,
+    PoolTimeoutError,
+    OSError,
+)
+"""What Postgres, its driver, the pool and the network raise."""
+
 
 class Verdict(Enum):
     """What happens next."""
@@ -58,6 +68,7 @@ _REMEDIES = {
     "3D": "create it, or correct DATABASE_URL",
     "3F": "is it migrated? `siltstone db status` tells",
     "42": "is it migrated? `siltstone db status` tells",
+    "42501": "grant the login of DATABASE_URL what the command needs, such as the role that it takes",
 }
 _OUT_OF_RANGE = frozenset({"22003", "22008"})
 _TEXT = frozenset({"22021", "22P02", "22P05", "22P03"})
@@ -99,7 +110,8 @@ def named_objects(error: BaseException) -> str:
     Errors of these classes never quote a row's values.
     """
     cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else error
-    remedy = _REMEDIES.get((getattr(cause, "sqlstate", None) or "")[:2])
+    state = getattr(cause, "sqlstate", None) or ""
+    remedy = _REMEDIES.get(state) or _REMEDIES.get(state[:2])
     return f": {cause}; {remedy}" if remedy else ""
 
 

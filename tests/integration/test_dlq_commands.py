@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+from sqlalchemy.engine import make_url
 
 from persistence.letters import Letter, index
 from tests.support.events import encoded, event
@@ -365,3 +366,17 @@ async def test_show_as_json_has_the_bytes_and_their_text(installation: Installat
     assert letter["headers"] == [["content-type", "/wA="], ["odd\x1b", None]]
     assert letter["last_failed_at"] == "2026-01-31T12:02:00+00:00"
     assert [trip["redrive_count"] for trip in letter["trips"]] == [0]
+
+
+async def test_a_login_without_the_role_is_told_what_it_lacks(installation: Installation) -> None:
+    """Exit 5 and the role by name: not a defect, and nothing to search for in a trace."""
+    login = f"poor_{uuid.uuid4().hex[:8]}"
+    await installation.execute(f"CREATE ROLE {login} LOGIN PASSWORD 'secret'")
+    try:
+        url = make_url(installation.database_url).set(username=login, password="secret")  # noqa: S106
+        installation.environment["DATABASE_URL"] = url.render_as_string(hide_password=False)
+        said = installation.run("dlq", "stats")
+        assert (said.returncode, said.stdout) == (5, "")
+        assert 'permission denied to set role "siltstone_operator"; grant the login' in said.stderr
+    finally:
+        await installation.execute(f"DROP ROLE {login}")

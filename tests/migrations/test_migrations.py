@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 
 from persistence import migrate
 from persistence.columns import metadata
+from tests.support import commands
 from tests.support.installation import drop_database, make_database
 from tests.support.services import Services
 from tests.support.worker import SILTSTONE
@@ -120,3 +121,9 @@ async def test_names_and_comments_follow_the_models(database_url: str) -> None:
         " AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version' ORDER BY 1",
     )
     assert [name for (name,) in kept] == tables
+
+
+def test_a_revision_that_is_not_there_is_named(empty_database: str) -> None:
+    """Exit 2 and a line that says which."""
+    done = commands.run(["db", "upgrade", "nonsense"], os.environ | {"DATABASE_URL": empty_database})
+    assert (done.returncode, done.stderr) == (2, "not migrated: Can't locate revision identified by 'nonsense'\n")

@@ -11,13 +11,14 @@ import asyncpg
 import pytest
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from sqlalchemy.engine import make_url
 
 from contracts import letter as form
 from persistence import migrate
 from tests.support.events import encoded, extraction
+from tests.support.faults import administering
 from tests.support.installation import Header, Installation
 from tests.support.waiting import until
 from workers import letter_gauges
@@ -108,17 +109,6 @@ def expected(claimed: str) -> list[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def admin_of(installation: Installation) -> AsyncIterator[AIOKafkaAdminClient]:
-    """A started admin client."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=installation.services.kafka)
-    await admin.start()
-    try:
-        yield admin
-    finally:
-        await admin.close()
-
-
-@asynccontextmanager
 async def dlq_group(installation: Installation, topics: list[str]) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer of the group that indexes dead letters, which joins no rebalance."""
     group = f"{installation.environment['KAFKA_GROUP_ID']}.dlq"
@@ -136,7 +126,7 @@ async def test_letters_of_other_systems_are_indexed_and_account_for_nothing(inst
     await installation.create_topics(partitions=1)
     topic, dlq = installation.topic("extraction"), installation.dlq("extraction")
     extra, missing = installation.prefix + "connect-dlq", installation.prefix + "missing"
-    async with admin_of(installation) as admin:
+    async with administering(installation) as admin:
         await admin.create_topics([NewTopic(extra, 1, 1)])
     await installation.produce(topic, [BAD], partition=0)
     await installation.produce(extra, foreign(topic), partition=0)
@@ -188,7 +178,7 @@ async def test_letters_of_other_systems_are_indexed_and_account_for_nothing(inst
 
     assert installation.run("verify", "--family", "extraction").returncode == 0
     await installation.execute("DELETE FROM dead_letter_trip")
-    async with admin_of(installation) as admin:
+    async with administering(installation) as admin:
         await admin.delete_records({TopicPartition(dlq, 0): RecordsToDelete(-1)})
     lost = installation.run("verify", "--family", "extraction", "-o", "jsonl")
     assert lost.returncode == 6

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from persistence.database import Database
-from persistence.verdict import Verdict, judge
+from persistence.verdict import DATABASE_ERRORS, Verdict, judge, named_objects
 from workers.cli.environment import settings
-from workers.cli.terminal import CommandError, Exit, fail
+from workers.cli.terminal import Exit, fail
 from workers.settings import Settings
 from workers.startup import database
 
@@ -27,15 +27,13 @@ def with_database(role: str | None, command: Callable[[Settings, Database], Awai
 
     try:
         return asyncio.run(run())
-    except CommandError:
-        raise
-    except Exception as error:
+    except DATABASE_ERRORS as error:
         fail_for(error)
         raise
 
 
 def fail_for(error: Exception) -> None:
-    """End the command when the database is away or not migrated; else return."""
+    """End the command when the database is away, not migrated or closed to the login; else return."""
     judgement = judge(error)
     state = judgement.sqlstate or ""
     if judgement.verdict is Verdict.retry:
@@ -45,5 +43,7 @@ def fail_for(error: Exception) -> None:
             f"the database refuses the login or has no such database ({judgement.message}); check DATABASE_URL",
             Exit.UNAVAILABLE,
         )
+    if state == "42501":
+        fail(f"the login may not do this{named_objects(error)}", Exit.UNAVAILABLE)
     if state in {"42P01", "42704", "42883", "22023"}:
         fail(f"the database is not migrated ({judgement.message}); run `siltstone db upgrade`", Exit.CHECK_FAILED)

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import asyncpg
 import typer
+from alembic.util.exc import CommandError
 
 from persistence import migrate
 from persistence.database import WORKER, Database
 from persistence.partitions import maintain as run_maintain
-from persistence.verdict import Verdict, judge
+from persistence.verdict import DATABASE_ERRORS, Verdict, judge
 from workers.cli.database import fail_for, with_database
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, Output, fail, print_rows, say
@@ -25,7 +26,9 @@ def upgrade(
     """Migrate the database; a second upgrade at the same time waits for the first."""
     try:
         asyncio.run(migrate.upgrade(settings().owner_url, revision))
-    except Exception as error:
+    except CommandError as error:
+        fail(f"not migrated: {error}", Exit.USAGE)
+    except DATABASE_ERRORS as error:
         fail_for(error)
         if judge(error).verdict is Verdict.stop:
             fail(f"not migrated: {judge(error).message}: {error}", Exit.UNEXPECTED)

@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
+import asyncpg
 import typer
 from aiokafka.errors import KafkaError
 
+from persistence.verdict import DATABASE_ERRORS
 from workers.cli.database import fail_for
 from workers.cli.terminal import Exit, fail
 from workers.demo.events import ExamplesMissing
@@ -121,13 +123,16 @@ def _explained(place: Place) -> Iterator[None]:
     except ExamplesMissing as error:
         fail(str(error), Exit.NOT_FOUND)
     except TimeoutError:
-        fail("the demonstration waited too long for a worker; is the machine very busy? run it again", Exit.UNAVAILABLE)
+        fail(
+            "the demonstration waited too long for a worker or for Postgres; is the machine very busy? run it again",
+            Exit.UNAVAILABLE,
+        )
     except KafkaError as error:
         servers = place.settings.kafka_bootstrap_servers
         fail(f"Kafka at {servers}: {type(error).__name__}; is it running? siltstone stack status", Exit.UNAVAILABLE)
-    except Exception as error:
-        if type(error).__name__ == "InsufficientPrivilegeError":
-            fail("the login may not create a database; give it CREATEDB, or use the local stack", Exit.UNAVAILABLE)
+    except asyncpg.InsufficientPrivilegeError:
+        fail("the login may not create a database; give it CREATEDB, or use the local stack", Exit.UNAVAILABLE)
+    except DATABASE_ERRORS as error:
         fail_for(error)
         raise
 

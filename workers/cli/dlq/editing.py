@@ -37,6 +37,7 @@ class Refused:
 
     example: uuid.UUID
     message: str
+    is_checked: bool  # by what a worker would say: --no-check keeps it all the same
     count: int = 0
 
 
@@ -120,7 +121,7 @@ class Editing:
         try:
             after = mending.mend(before, origin, self.steps)
         except CannotMend as error:
-            self._refuse(letter.id, f"cannot be changed so: {error}")
+            self._refuse(letter.id, f"cannot be changed so: {error}", is_checked=False)
             return None
         if after == before:
             self.unchanged += 1
@@ -130,13 +131,13 @@ class Editing:
             self.shown += 1
             _show_change(letter.id, before, after, refusal)
         if refusal is not None:
-            self._refuse(letter.id, f"{refusal.reason.value}: {refusal.message}")
+            self._refuse(letter.id, f"{refusal.reason.value}: {refusal.message}", is_checked=True)
             return None
         return Edit(letter, after)
 
-    def _refuse(self, letter: uuid.UUID, message: str) -> None:
+    def _refuse(self, letter: uuid.UUID, message: str, *, is_checked: bool) -> None:
         """Count a refusal; those that differ in their numbers alone are one."""
-        self.refused.setdefault(_NUMBER.sub("#", message), Refused(letter, message)).count += 1
+        self.refused.setdefault(_NUMBER.sub("#", message), Refused(letter, message, is_checked)).count += 1
 
     def _report(self, written: Path | None) -> None:
         sys.stdout.flush()
@@ -158,8 +159,11 @@ class Editing:
         if len(by_count) > REASONS_SHOWN:
             say(f"… and for {len(by_count) - REASONS_SHOWN} other reasons")
         hint = f"; {written} has what you wrote: --file goes on from it" if written is not None else ""
-        total = sum(refused.count for refused in by_count)
-        fail(f"{counted(total)} would still be refused; --no-check keeps such changes{hint}", Exit.SOME_FAILED)
+        checked = sum(refused.count for refused in by_count if refused.is_checked)
+        if not checked:
+            total = sum(refused.count for refused in by_count)
+            fail(f"{counted(total)} cannot be changed so{hint}", Exit.SOME_FAILED)
+        fail(f"{counted(checked)} would still be refused; --no-check keeps such changes{hint}", Exit.SOME_FAILED)
 
 
 def _show_change(letter: uuid.UUID, before: Message, after: Message, refusal: Refusal | None) -> None:
