@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -113,6 +113,15 @@ async def trips(connection: asyncpg.Connection, letter: uuid.UUID) -> list[dict[
         "SELECT * FROM dead_letter_trip WHERE dead_letter_id = $1 ORDER BY redrive_count", letter
     )
     return [dict(row) for row in rows]
+
+
+async def refusals(connection: asyncpg.Connection, letters: Iterable[uuid.UUID]) -> set[tuple[uuid.UUID, int]]:
+    """Letter and redrive count of every refusal of these letters; they are kept when a letter is purged."""
+    rows = await connection.fetch(
+        "SELECT dead_letter_id, redrive_count FROM dead_letter_trip WHERE dead_letter_id = ANY($1::uuid[])",
+        list(letters),
+    )
+    return {(row["dead_letter_id"], row["redrive_count"]) for row in rows}
 
 
 async def actions(connection: asyncpg.Connection, letter: uuid.UUID) -> list[dict[str, Any]]:

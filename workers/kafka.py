@@ -1,9 +1,12 @@
 """How this process talks to Kafka: security from the settings, the topics, and offsets read from outside a group."""
 
+import asyncio
 import ssl
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 
 from contracts.event_type import Family
 from contracts.registry import dlq_topic_of, topic_of
@@ -63,6 +66,23 @@ def reader(settings: Settings, **options: Any) -> AIOKafkaConsumer:
         isolation_level="read_committed",
         **options,
     )
+
+
+async def stop(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer; aiokafka lets out the cancellation of a fetch which it was trying again."""
+    with suppress(asyncio.CancelledError):
+        await consumer.stop()
+
+
+async def partitions(settings: Settings) -> dict[str, list[int]]:
+    """The partitions of every topic there is; asked so that no broker makes one that is not. Raises KafkaError."""
+    admin = AIOKafkaAdminClient(**connection(settings))
+    try:
+        await admin.start()
+        described = await admin.describe_topics()
+    finally:
+        await admin.close()
+    return {topic["topic"]: sorted(p["partition"] for p in topic["partitions"]) for topic in described}
 
 
 def topics(settings: Settings) -> dict[Family, str]:

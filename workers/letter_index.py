@@ -32,10 +32,7 @@ _MAX_BIGINT = 2**63 - 1
 
 
 class LetterIndex:
-    """Settles batches of letters: index, then commit. A letter that cannot be indexed stops this consumer only.
-
-    In `own_topics` a record with an x-dlq-id is a letter of ours; every other record is a foreign one.
-    """
+    """Settles batches of letters: index, then commit. A letter that cannot be indexed stops this consumer only."""
 
     def __init__(self, database: Database, max_redrives: int, own_topics: Container[str]) -> None:
         self._database = database
@@ -57,7 +54,7 @@ class LetterIndex:
             raise RuntimeError("watch() comes first")
         assignment = self._stream.assignment
         async with assignment.batch() as generation:
-            letters = [self._letter(record) for record in records]
+            letters = [letter_from(record, self._own_topics) for record in records]
             try:
                 await assignment.hold.until_done("index dead letters", lambda: self._index(letters))
             except Stop as stop:
@@ -75,15 +72,17 @@ class LetterIndex:
         """Index one letter at once."""
         await self._index([letter])
 
-    def _letter(self, record: Record) -> Letter:
-        if record.topic in self._own_topics and any(name == form.ID for name, _ in record.headers):
-            return letter_of(record.topic, record.partition, record.offset, record.key, record.value, record.headers)
-        return foreign_letter_of(record)
-
     async def _index(self, letters: Sequence[Letter]) -> None:
         with judged("dead letters cannot be indexed"):
             async with self._database.transaction() as connection:
                 await index(connection, letters, self._max_redrives)
+
+
+def letter_from(record: Record, own_topics: Container[str]) -> Letter:
+    """A row of the index; in our own dead-letter topics a record with an x-dlq-id is ours, any other is foreign."""
+    if record.topic in own_topics and any(name == form.ID for name, _ in record.headers):
+        return letter_of(record.topic, record.partition, record.offset, record.key, record.value, record.headers)
+    return foreign_letter_of(record)
 
 
 def letter_of(

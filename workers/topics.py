@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import NoError, TopicAlreadyExistsError
 
 from workers import kafka
 from workers.settings import Settings
@@ -12,6 +13,11 @@ PARTITIONS = 12
 WEEK_MS = 7 * 24 * 3600 * 1000
 MONTH_MS = 30 * 24 * 3600 * 1000
 SAFE_BROKERS = 3
+MADE = {NoError.errno, TopicAlreadyExistsError.errno}  # by us, or by somebody else meanwhile
+
+
+class TopicsRefused(Exception):
+    """The broker does not make a topic; the message says which, and why in its words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ def wanted(settings: Settings, brokers: int, partitions: int = PARTITIONS) -> li
 
 
 async def apply(settings: Settings, *, create: bool = True, partitions: int = PARTITIONS) -> list[Found]:
-    """Make the missing topics (unless told not to) and compare the others; raises KafkaError."""
+    """Make the missing topics (unless told not to) and compare the others; raises KafkaError or TopicsRefused."""
     admin = AIOKafkaAdminClient(**kafka.connection(settings))
     try:
         await admin.start()
@@ -58,9 +64,12 @@ async def apply(settings: Settings, *, create: bool = True, partitions: int = PA
         present = set(await admin.list_topics())
         missing = [t for t in topics if t.name not in present]
         if create and missing:
-            await admin.create_topics(
+            answer = await admin.create_topics(
                 [NewTopic(t.name, t.partitions, t.replication, topic_configs=t.config) for t in missing]
             )
+            refused = [f"{name}: {message}" for name, code, message in answer.topic_errors if code not in MADE]
+            if refused:
+                raise TopicsRefused("\n".join(refused))
         there = [t for t in topics if create or t.name in present]
         return await _compare(admin, there, {t.name for t in missing}) if there else []
     finally:

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from contracts import letter as form
@@ -85,7 +84,7 @@ async def verify(
                 await kept.close_partition(*at)
         await kept.check_ends()
     finally:
-        await reader.stop()
+        await kafka.stop(reader)
     for b in bounds:
         report.of(b.topic).partitions.add(b.partition)
     return [report.totals[topic] for topic in sorted(report.totals)]
@@ -144,7 +143,8 @@ class Kept:
     async def _without_letter(self, place: TopicPartition, offsets: Spans) -> Spans:
         """The offsets whose letter is not in the dead-letter topic; where a letter lies follows from its record."""
         topic = dlq_topic_of(place.topic)
-        partitions = (await _partitions(self._settings, [topic])).get(topic)
+        with _answers(self._settings):
+            partitions = (await kafka.partitions(self._settings)).get(topic)
         if not partitions:
             return offsets
         dlq = TopicPartition(topic, place.partition % len(partitions))
@@ -189,7 +189,8 @@ class Kept:
 async def _bounds(settings: Settings, reader: AIOKafkaConsumer, families: Sequence[Family]) -> list[Bounds]:
     """What Kafka has of our topics, and what their groups committed, read without joining a group."""
     found = []
-    partitions = await _partitions(settings, [kafka.topics(settings)[f] for f in families])
+    with _answers(settings):
+        partitions = await kafka.partitions(settings)
     for family in families:
         topic, group = kafka.topics(settings)[family], kafka.group_of(settings, family)
         if topic not in partitions:
@@ -202,23 +203,10 @@ async def _bounds(settings: Settings, reader: AIOKafkaConsumer, families: Sequen
                 async with asyncio.timeout(ANSWER_SECONDS):
                     committed = {place: await member.committed(place) for place in places}
             finally:
-                await member.stop()
+                await kafka.stop(member)
             starts = await reader.beginning_offsets(places)
         found += [Bounds(topic, p.partition, group, starts[p], committed[p] or 0) for p in places]
     return found
-
-
-async def _partitions(settings: Settings, topics: Sequence[str]) -> dict[str, list[int]]:
-    """The partitions of each topic that is there; asked so that no broker makes one that is not."""
-    admin = AIOKafkaAdminClient(**kafka.connection(settings))
-    with _answers(settings):
-        try:
-            await admin.start()
-            present = set(await admin.list_topics())
-            described = await admin.describe_topics(wanted) if (wanted := sorted(present & set(topics))) else []
-        finally:
-            await admin.close()
-    return {t["topic"]: sorted(p["partition"] for p in t["partitions"]) for t in described}
 
 
 def _letters_of(record: Any, place: TopicPartition) -> list[int]:

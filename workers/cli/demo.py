@@ -25,6 +25,7 @@ from workers.demo.place import USE_EXTERNAL, Place, clean, place_at, uses_extern
 from workers.demo.processes import WorkerFailed
 from workers.demo.run import STEPS, Demonstration, NotExact
 from workers.settings import InvalidSettings
+from workers.topics import TopicsRefused
 
 
 def demo(
@@ -127,6 +128,8 @@ def _explained(place: Place) -> Iterator[None]:
             "the demonstration waited too long for a worker or for Postgres; is the machine very busy? run it again",
             Exit.UNAVAILABLE,
         )
+    except TopicsRefused as error:
+        fail(f"Kafka does not make these topics:\n{error}", Exit.SOME_FAILED)
     except KafkaError as error:
         servers = place.settings.kafka_bootstrap_servers
         fail(f"Kafka at {servers}: {type(error).__name__}; is it running? siltstone stack status", Exit.UNAVAILABLE)

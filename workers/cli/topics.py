@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 from workers import topics as wanted
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, Output, fail, print_rows, say
-from workers.topics import Found
+from workers.topics import Found, TopicsRefused
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -18,6 +18,8 @@ def _apply(*, create: bool, partitions: int = wanted.PARTITIONS) -> list[Found]:
     read = settings()
     try:
         return asyncio.run(wanted.apply(read, create=create, partitions=partitions))
+    except TopicsRefused as error:
+        fail(f"Kafka does not make these topics:\n{error}", Exit.SOME_FAILED)
     except (KafkaError, OSError) as error:
         servers = read.kafka_bootstrap_servers
         fail(f"Kafka at {servers}: {type(error).__name__}; is it running? siltstone stack up", Exit.UNAVAILABLE)

@@ -7,6 +7,7 @@ from workers.cli.dlq.edit import edit
 from workers.cli.dlq.export import export
 from workers.cli.dlq.importing import import_letters
 from workers.cli.dlq.listing import list_letters
+from workers.cli.dlq.reading import read
 from workers.cli.dlq.redrive import redrive
 from workers.cli.dlq.show import show
 from workers.cli.dlq.stats import stats
@@ -24,6 +25,7 @@ app.command()(show)
 app.command()(stats)
 app.command()(export)
 app.command("import")(import_letters)
+app.command()(read)
 app.command()(redrive)
 app.command()(edit)
 app.command()(park)
