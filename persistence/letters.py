@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import asyncpg
 from asyncpg.pgproto.pgproto import UUID
 
-from contracts.record import Message
+from contracts.record import Message, Place
 from contracts.registry import dlq_topic_of
 from persistence.batch import Redriven
 
@@ -131,24 +131,44 @@ def _id_bytes(letter: Letter) -> bytes:
     return letter.id.bytes
 
 
-async def confirm(
-    connection: asyncpg.Connection, claims: Sequence[tuple[uuid.UUID, int, str, str | None]]
-) -> set[uuid.UUID]:
-    """Which claims (letter id, redrive count, topic, tenant) the index has as `redriving` with exactly that count.
+class Claim(NamedTuple):
+    """What a record says of itself: the letter and the redrive that it comes from."""
 
-    Anybody who can publish can write an x-dlq-id: a claim that the index does not confirm is nothing.
+    letter_id: uuid.UUID
+    redrive_count: int
+    place: Place
+    tenant_id: str | None
+
+
+async def confirm(connection: asyncpg.Connection, claims: Sequence[Claim]) -> set[Place]:
+    """The places of the records whose claims the index confirms.
+
+    The letter is `redriving` with exactly that count, or it was refused again for exactly this record, which is
+    delivered once more. Anybody who can publish can write an x-dlq-id: a claim that is not confirmed is nothing.
     """
     rows = await connection.fetch(
         """
-        SELECT l.id FROM dead_letter AS l
-        JOIN unnest($1::uuid[], $2::int[], $3::text[], $4::text[]) AS c(id, redrive_count, topic, tenant_id)
-          ON l.id = c.id AND l.redrive_count = c.redrive_count AND l.topic = c.topic
-         AND l.sent_tenant_id IS NOT DISTINCT FROM c.tenant_id
-        WHERE l.status = 'redriving'
+        SELECT c.topic, c.partition, c."offset"
+        FROM unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::bigint[], $6::text[])
+          AS c(id, redrive_count, topic, partition, "offset", tenant_id)
+        WHERE EXISTS (
+          SELECT FROM dead_letter AS l
+          WHERE l.id = c.id AND l.redrive_count = c.redrive_count AND l.topic = c.topic AND l.status = 'redriving'
+            AND l.sent_tenant_id IS NOT DISTINCT FROM c.tenant_id
+        ) OR EXISTS (
+          SELECT FROM dead_letter_trip AS t
+          WHERE t.dead_letter_id = c.id AND t.redrive_count = c.redrive_count
+            AND (t.topic, t.partition, t."offset") = (c.topic, c.partition, c."offset")
+        )
         """,
-        *(list(column) for column in zip(*claims, strict=True)),
+        [claim.letter_id for claim in claims],
+        [claim.redrive_count for claim in claims],
+        [claim.place[0] for claim in claims],
+        [claim.place[1] for claim in claims],
+        [claim.place[2] for claim in claims],
+        [claim.tenant_id for claim in claims],
     )
-    return {uuid.UUID(bytes=row["id"].bytes) for row in rows}
+    return {tuple(row) for row in rows}
 
 
 class Resolution(NamedTuple):

@@ -6,7 +6,7 @@ from contracts import letter as form
 from contracts.record import Place, Record, place_of
 from persistence.batch import Redriven
 from persistence.database import Database
-from persistence.letters import confirm
+from persistence.letters import Claim, confirm
 from workers.decoding import Decoded
 from workers.judging import judged
 
@@ -23,17 +23,17 @@ class Claims:
             (a.record, a.event.tenant_id) for a in decoded.readable for name, _ in a.record.headers if name == form.ID
         ]
         claiming += [(r.record, r.refusal.tenant_id) for r in decoded.refused]
-        claimed = {
-            place_of(record): (letter, count, record.topic, tenant)
+        claims = [
+            Claim(letter, count, place_of(record), tenant)
             for record, tenant in claiming
             for letter, count in _claims_of(record)
-        }
-        if not claimed:
+        ]
+        if not claims:
             return {}
         with judged("the index of dead letters cannot be read"):
             async with self._database.transaction() as connection:
-                known = await confirm(connection, list(claimed.values()))
-        return {place: Redriven(str(c[0]), c[1]) for place, c in claimed.items() if c[0] in known}
+                known = await confirm(connection, claims)
+        return {c.place: Redriven(str(c.letter_id), c.redrive_count) for c in claims if c.place in known}
 
 
 def _claims_of(record: Record) -> list[tuple[uuid.UUID, int]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from contracts import letter as form
 from contracts.event_type import Family
@@ -19,6 +20,7 @@ from contracts.registry import EVENT_TYPES
 from persistence.states import STATES
 from tests.support import commands
 from tests.support.events import event, record
+from tests.support.faults import administering
 from tests.support.installation import Installation
 from tests.support.redrive_that_dies import KILLED, STEPS, die_after
 from tests.support.waiting import until
@@ -125,6 +127,47 @@ async def test_a_letter_that_fails_again_is_dead_again_and_at_last_parked(instal
     assert await statuses(installation) == Counter(resolved=1)
     assert await worker.stop() == 0
     assert installation.run("verify").returncode == 0
+
+
+async def test_a_redriven_record_that_is_delivered_again_makes_no_second_letter(installation: Installation) -> None:
+    """Refused again and indexed, then delivered once more, as after a death before the commit: one letter."""
+    await installation.create_topics(1)
+    await refused(installation, 1)
+    topic = installation.topic("extraction")
+    worker = await installation.worker("--family", "extraction").ready()
+    assert installation.run("dlq", "redrive", "--all", "--yes", "--wait").returncode == 4
+    await installation.settled("extraction")
+    assert await worker.stop() == 0
+    (redriven,) = [r for r in await installation.read_all(topic) if form.ID in dict(r.headers)]
+    before = await installation.fetch("SELECT * FROM dead_letter")
+    member = AIOKafkaConsumer(
+        bootstrap_servers=installation.services.kafka,
+        group_id=f"{installation.environment['KAFKA_GROUP_ID']}.extraction",
+        enable_auto_commit=False,
+    )
+    await member.start()
+    try:
+        place = TopicPartition(topic, redriven.partition)
+        member.assign([place])
+        await member.commit({place: redriven.offset})
+    finally:
+        await member.stop()
+    worker = await installation.worker("--family", "extraction").ready()
+    await installation.settled("extraction")
+    dlq = installation.dlq("extraction")
+    ids = [dict(one.headers)[form.ID] for one in await installation.read_all(dlq)]
+    assert (len(ids), len(set(ids))) == (3, 1)
+    await until("the copy is indexed", lambda: committed_is(installation, dlq, 3))
+    assert await installation.fetch("SELECT * FROM dead_letter") == before
+    assert await worker.stop() == 0
+
+
+async def committed_is(installation: Installation, dlq: str, letters: int) -> bool:
+    """Whether the group that indexes letters committed so many, over all partitions."""
+    group = f"{installation.environment['KAFKA_GROUP_ID']}.dlq"
+    async with administering(installation) as admin:
+        offsets = await admin.list_consumer_group_offsets(group)
+    return sum(int(known.offset) for place, known in offsets.items() if place.topic == dlq) == letters
 
 
 async def test_every_kind_of_record_goes_back_as_it_came(installation: Installation) -> None:
