@@ -97,13 +97,15 @@ class Kafka:
             flush(self.place)
         return classpath
 
-    def launch(self, classpath: list[Path], port: int, controller_port: int) -> psutil.Process | None:
+    def launch(
+        self, classpath: list[Path], port: int, controller_port: int, via: kafka_settings.Via | None = None
+    ) -> psutil.Process | None:
         """Start the node; `ready` tells when it answers."""
         if (self.data / "__cluster_metadata-0").exists() and not (self.data / ".kafka_cleanshutdown").exists():
             self._fence(classpath, controller_port)
         settings = self._write(
             _SETTINGS,
-            kafka_settings.node(port=port, controller_port=controller_port, data=self.data.name),
+            kafka_settings.node(port=port, controller_port=controller_port, data=self.data.name, via=via),
         )
         command = self._java(classpath, _MAIN, settings)
         return spawn(command, cwd=self.place, log=self.log, environment=_environment())

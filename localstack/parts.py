@@ -8,6 +8,7 @@ from localstack import ports
 from localstack.account import account, home
 from localstack.errors import StackError, failed
 from localstack.kafka import Kafka
+from localstack.kafka_settings import Via
 from localstack.postgres import Postgres
 
 KAFKA_PORT, CONTROLLER_PORT, POSTGRES_PORT = 9092, 9093, 5432  # the usual ones
@@ -32,8 +33,8 @@ def postgres_of(folder: Path) -> Postgres:
     return Postgres(Path(remembered), account(Path(remembered) / "data"))
 
 
-def run_kafka(folder: Path, say: Say, *, may_move: bool) -> None:
-    """Have Kafka answer, by starting it where it does not run."""
+def run_kafka(folder: Path, say: Say, *, may_move: bool, via: Via | None = None) -> None:
+    """Have Kafka answer, by starting it where it does not run; `via` is a second listener for that start."""
     kafka = kafka_of(folder)
     kept = folders.load(folder).kafka_port
     if kept is not None and kafka.ready(kafka.running(), kept):
@@ -48,7 +49,7 @@ def run_kafka(folder: Path, say: Say, *, may_move: bool) -> None:
         controller = ports.choose(state.controller_port, CONTROLLER_PORT, besides={port})
         folders.update(folder, kafka_port=port, controller_port=controller)
         say(f"starting Kafka on {ports.HOST}:{port}")
-        if kafka.ready(kafka.launch(classpath, port, controller), port):
+        if kafka.ready(kafka.launch(classpath, port, controller, via), port):
             return
         if ports.is_free(port) and ports.is_free(controller):
             break

@@ -11,11 +11,12 @@ from localstack import folder as folders
 from localstack import ports
 from localstack.errors import StackError
 from localstack.folder import default_folder, locked
+from localstack.kafka_settings import Via
 from localstack.parts import Say, kafka_of, postgres_of, quiet, run_kafka, run_postgres
 from localstack.postgres import LOGIN
 
 __all__ = [
-    "Addresses", "Part", "StackError", "Status", "default_folder", "down", "start_kafka", "start_postgres",
+    "Addresses", "Part", "StackError", "Status", "Via", "default_folder", "down", "start_kafka", "start_postgres",
     "status", "stop_kafka", "stop_postgres", "up",
 ]  # fmt: skip
 
@@ -57,17 +58,20 @@ class Status:
         return self.addresses is not None
 
 
-def up(folder: Path, *, say: Say = quiet, postgres_settings: Mapping[str, str] | None = None) -> Addresses:
+def up(
+    folder: Path, *, say: Say = quiet, postgres_settings: Mapping[str, str] | None = None, via: Via | None = None
+) -> Addresses:
     """Bring up what is not running, and return when both parts answer.
 
-    A part keeps its port over `down` and `up` unless somebody else took it. `postgres_settings` count when
-    Postgres is started, not when it is found running. Killed at any moment, it can be called again.
+    A part keeps its port over `down` and `up` unless somebody else took it. `postgres_settings` and `via` (a
+    second listener of Kafka's) count when a part is started, not when it is found running. Killed at any moment, it
+    can be called again.
     """
     folder = _resolved(folder)
     folders.claim(folder)
     with locked(folder, say):
         folders.claim(folder)  # the holder before us may have deleted it
-        run_kafka(folder, say, may_move=True)
+        run_kafka(folder, say, may_move=True, via=via)
         run_postgres(folder, say, postgres_settings or {}, may_move=True)
         return _addresses(folder)
 
@@ -117,11 +121,11 @@ def stop_postgres(folder: Path, mode: str = "fast") -> None:
         postgres_of(folder).stop(mode)
 
 
-def start_kafka(folder: Path) -> None:
+def start_kafka(folder: Path, *, via: Via | None = None) -> None:
     """Start Kafka of a stack that was up, on the port that it had; nothing when it runs."""
     folder = _known(folder)
     with locked(folder):
-        run_kafka(folder, quiet, may_move=False)
+        run_kafka(folder, quiet, may_move=False, via=via)
 
 
 def stop_kafka(folder: Path, kill: bool = False) -> None:  # noqa: FBT001, FBT002

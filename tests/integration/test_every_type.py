@@ -9,10 +9,10 @@ from typing import Any
 from contracts.registry import EVENT_TYPES
 from persistence.logs import LOG_BY_NAME
 from persistence.states import STATE_BY_NAME, Rule
+from tests.storm.words import COUNTS, IMPLIED, ONLY_LOGGED
 from tests.support import golden
 from tests.support.decoding import decoded
 from tests.support.installation import Installation
-from tests.support.oracle import COUNTS, IMPLIED, ONLY_LOGGED
 from tests.support.storing import TOPIC, database_of, store_batch
 
 RENAMED = {"total_extraction_events": "reported_extraction_events", "set": "changes"}

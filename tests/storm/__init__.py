@@ -1,0 +1,1 @@
+"""The storm: many events under many faults, and then every table against a model of what it must be."""

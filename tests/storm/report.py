@@ -1,0 +1,87 @@
+"""What a storm was and how it ended, as a page of Markdown."""
+
+import platform
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import version
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One fault: what was done, how long it lasted, and how long until every family stored batches again."""
+
+    kind: str
+    said: str
+    lasted: float
+    recovered: float
+
+
+@dataclass(slots=True)
+class Report:
+    """A storm's facts; it passed when `findings` is empty."""
+
+    seed: int
+    base: datetime
+    records: int = 0
+    events: int = 0
+    letters: int = 0
+    seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    growth_mb: float = 0.0
+    workers: int = 0
+    strikes: list[Strike] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+
+    def page(self) -> str:
+        """The page."""
+        kinds = sorted({strike.kind for strike in self.strikes})
+        end = "passed" if not self.findings else "FAILED"
+        facts = (
+            (
+                f"{self.records:,} records published and redriven, {self.events:,} different events, "
+                f"{self.letters:,} bad records"
+            ),
+            f"{len(self.strikes)} faults of {len(kinds)} kinds, {self.workers} workers started in all",
+            (
+                f"a worker's memory: at most {self.peak_memory_mb:.0f} MB; the one that lived longest grew by "
+                f"{self.growth_mb:.0f} MB from its first quarter to its last (medians)"
+            ),
+            ", ".join(
+                (
+                    f"Python {platform.python_version()}",
+                    *(f"{name} {version(name)}" for name in ("aiokafka", "asyncpg", "faststream")),
+                )
+            ),
+        )
+        lines = [
+            "# A storm",
+            "",
+            f"`make storm SEED={self.seed}`, {self.base:%Y-%m-%d}, {self.seconds / 60:.0f} minutes: {end}.",
+            "",
+            *(f"- {fact}" for fact in facts),
+            "",
+            "Every cell of every table was compared with the model, and every letter; then `siltstone verify` ran.",
+            "",
+            "| fault | times | lasted, median s | stored again after, median s | worst s |",
+            "|---|---:|---:|---:|---:|",
+            *(self._row(kind) for kind in kinds),
+        ]
+        if self.findings:
+            lines += ["", "## What was wrong", "", *(f"- {finding}" for finding in self.findings)]
+        return "\n".join(lines) + "\n"
+
+    def _row(self, kind: str) -> str:
+        of_kind = [strike for strike in self.strikes if strike.kind == kind]
+        again = [strike.recovered for strike in of_kind]
+        lasted = statistics.median(strike.lasted for strike in of_kind)
+        return f"| {kind} | {len(of_kind)} | {lasted:.1f} | {statistics.median(again):.1f} | {max(again):.1f} |"
+
+
+def growth(samples: Sequence[float]) -> float:
+    """From the median of the first quarter to that of the last; 0 for too few samples."""
+    quarter = len(samples) // 4
+    if not quarter:
+        return 0.0
+    return statistics.median(samples[-quarter:]) - statistics.median(samples[:quarter])

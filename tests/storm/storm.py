@@ -1,0 +1,153 @@
+"""One storm: traffic published while faults strike, then everything compared with the model."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import psutil
+from aiokafka.errors import KafkaError
+
+from contracts.event_type import Family
+from tests.storm import faults
+from tests.storm.compare import differences
+from tests.storm.field import Field, progress
+from tests.storm.model import Model
+from tests.storm.publishing import Publisher, see_topics
+from tests.storm.report import Report, Strike, growth
+from tests.storm.traffic import Traffic
+from tests.support.waiting import until
+
+AHEAD = 0.03  # share of all records that may be published before their share of the faults has struck
+RECOVERY_SECONDS = 180.0
+SETTLED_SECONDS = 900.0
+SAMPLE_SECONDS = 2.0
+
+Say = Callable[[str], None]
+
+
+class Storm:
+    """`records` published while `strikes` faults strike, none of which takes longer than `most_seconds`."""
+
+    def __init__(
+        self, seed: int, folder: Path, *, records: int, strikes: int, most_seconds: float, say: Say = lambda _: None
+    ) -> None:
+        self.report = Report(seed, datetime.now(UTC))
+        self._folder = folder
+        self._records = records
+        self._strikes = strikes
+        self._most_seconds = most_seconds
+        self._say = say
+        self._random = random.Random(seed)
+        self._traffic = Traffic(seed, self.report.base)
+        self._memory: dict[int, list[float]] = {}
+
+    async def run(self) -> Report:
+        """The whole; what is wrong at the end is in the report's findings."""
+        began = time.monotonic()
+        traffic = self._traffic
+        field = await Field.open(self._folder, tenants=traffic.tenants, suspended=traffic.suspended, late=traffic.late)
+        try:
+            topics = {family.value: field.installation.topic(family) for family in Family}
+            publisher = Publisher(traffic, topics, field.installation.services.kafka)
+            watching = asyncio.create_task(self._watch_memory(field))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(publisher.run(self._wanted, self._is_over))
+                group.create_task(self._strike_all(field, publisher))
+            await self._come_to_rest(field)
+            watching.cancel()
+            await self._judge(field, topics, publisher)
+        finally:
+            await field.close()
+        self.report.seconds = time.monotonic() - began
+        return self.report
+
+    def _wanted(self) -> float:
+        """Faults and traffic go on side by side: neither ends long before the other."""
+        return min(self._records, self._records * (len(self.report.strikes) / self._strikes + AHEAD))
+
+    def _is_over(self) -> bool:
+        return len(self.report.strikes) == self._strikes
+
+    async def _strike_all(self, field: Field, publisher: Publisher) -> None:
+        report = self.report
+        while len(report.strikes) < self._strikes:
+            struck = await faults.strike(field, self._random, faults.choose(field, self._random, self._most_seconds))
+            mended, began = datetime.now(UTC), time.monotonic()
+            await until(f"batches are stored again after: {struck}", partial(_stores, field, mended), RECOVERY_SECONDS)
+            recovered = time.monotonic() - began
+            report.strikes.append(Strike(struck.name, struck.what, struck.seconds, recovered))
+            self._say(f"{len(report.strikes):>4}/{self._strikes}  {publisher.sent:>9,} records  {struck}; "
+                      f"stored again after {recovered:.1f} s")  # fmt: skip
+            field.check()
+            await asyncio.sleep(self._random.uniform(0, 0.5))
+
+    async def _come_to_rest(self, field: Field) -> None:
+        """Everything published is settled, every late tenant there, and its letters sent back and stored."""
+        installation = field.installation
+        self._say("all is published; waiting until it is settled")
+        while field.late:
+            await installation.create_tenants(field.late.pop())
+        await self._settled(field)
+        left = "SELECT count(*) FROM dead_letter WHERE tenant_id = ANY($1) AND status IN ('dead', 'parked')"
+        while await installation.value(left, list(self._traffic.late)):
+            selection = [part for tenant in self._traffic.late for part in ("--tenant", tenant)]
+            done = await asyncio.to_thread(installation.run, "dlq", "redrive", *selection, "--force", "--yes", "--wait")
+            self._say(f"redrive of the late tenants' letters: exit {done.returncode} {done.stderr.strip()}")
+            await self._settled(field)
+
+    async def _settled(self, field: Field) -> None:
+        """Every record of the topics is settled, and every letter indexed."""
+
+        async def is_settled() -> bool:
+            field.check()
+            return not await field.installation.value("SELECT count(*) FROM dead_letter WHERE status = 'redriving'")
+
+        for family in Family:
+            await field.installation.settled(family, SETTLED_SECONDS)
+        await until("no letter is on its way", is_settled, SETTLED_SECONDS)
+
+    async def _judge(self, field: Field, topics: dict[str, str], publisher: Publisher) -> None:
+        report, installation = self.report, field.installation
+        model = Model(self._traffic.poison, self._traffic.late)
+        await see_topics(model, topics, installation.services.kafka)
+        report.records, report.events, report.letters = model.records, model.events, len(model.letters)
+        self._say(f"{model.records:,} records in the topics; comparing every row and letter with the model")
+
+        async def indexed() -> bool:
+            found: int = await installation.value("SELECT count(*) FROM dead_letter")
+            return found >= len(model.letters)
+
+        await until("every letter is indexed", indexed, SETTLED_SECONDS)
+        report.findings += await differences(installation.dsn, model)
+        if model.records < publisher.sent:
+            report.findings.append(f"{publisher.sent} records were acknowledged, {model.records} are in the topics")
+        verified = await asyncio.to_thread(installation.run, "verify")
+        if verified.returncode:
+            report.findings.append(f"verify: exit {verified.returncode}: {verified.stdout}{verified.stderr}")
+        report.workers = len(self._memory)
+        report.peak_memory_mb = max(max(samples) for samples in self._memory.values())
+        report.growth_mb = growth(max(self._memory.values(), key=len))
+
+    async def _watch_memory(self, field: Field) -> None:
+        """The resident memory of each worker, in MB, by its process."""
+        while True:
+            for worker in field.workers:
+                try:
+                    resident = psutil.Process(worker.process.pid).memory_info().rss / 1e6
+                except psutil.NoSuchProcess:
+                    continue
+                self._memory.setdefault(worker.process.pid, []).append(resident)
+            await asyncio.sleep(SAMPLE_SECONDS)
+
+
+async def _stores(field: Field, after: datetime) -> bool:
+    """Whether every family has stored a batch that began after then."""
+    field.check()
+    try:
+        return len(await progress(field, after)) == len(Family)
+    except (OSError, KafkaError):
+        return False
