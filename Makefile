@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; exit; }; done; echo python3)
 
-.PHONY: help setup demo test check docs lock bench-quick bench-dlq clean
+.PHONY: help setup demo test check docs lock bench-quick bench-dlq storm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -65,6 +65,9 @@ bench-quick: .setup-stamp ## Measure a worker against the limit of this machine,
 
 bench-dlq: .setup-stamp ## Measure the dead-letter commands on 100,000 letters, in a minute
 	$(BIN)/python -m bench.dlq
+
+storm: .setup-stamp ## Strike with 200 faults while a million events flow, then check every row (SEED=1 repeats one)
+	$(BIN)/python -m tests.storm $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
 
 clean: ## Stop the local stack, remove .venv and every cache; the stack's data stays
 	@[ ! -x $(BIN)/siltstone ] || $(BIN)/siltstone stack down

@@ -1,10 +1,12 @@
 """Whether a batch begins where the last one ended, and what lies between: markers, losses, or a dropped batch.
 
-A library that drops a batch and hands over the next one would have it committed over. So a gap before a batch is
-read again, apart from the group: if it holds a record that a read-committed reader sees, the worker stops.
+Whoever drops a batch and hands over the next one would have it committed over: a library that failed on it, or a
+rebalance that fell between a poll and its settling. So a gap before a batch is read once more, apart from the group.
+If it holds a record that a read-committed reader sees, the consumer is put back to it.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -15,10 +17,11 @@ from aiokafka.errors import KafkaError
 
 from contracts.record import Record
 from persistence.offsets import Spans, difference, spans_of
-from workers.failure import RetryLater, Stop
+from workers.failure import NotHandedOver, RetryLater, Stop
 from workers.metrics import Metrics
 
 PROBE_SECONDS = 15
+MOST_TIMES = 10  # that one record is read again for: who never hands it over would be asked for ever
 
 log = structlog.get_logger("siltstone.continuity")
 
@@ -46,11 +49,13 @@ class Gaps:
         self._reader = reader
         self._metrics = metrics
         self._lock = asyncio.Lock()
+        self._missed: Counter[tuple[TopicPartition, int]] = Counter()
 
     async def before(self, partition: TopicPartition, expected: int, first: int) -> Spans:
         """The offsets in [expected, first) that hold nothing to read; those lost to retention are left out.
 
-        Raises Stop when a record that can be read is there: it was dropped before we saw it.
+        Raises NotHandedOver when a record that can be read is there: it was dropped before we saw it. Raises Stop
+        when that has happened too often with that record.
         """
         async with self._lock:
             try:
@@ -60,9 +65,13 @@ class Gaps:
                 what = f"cannot read before {_name(partition, first)}: {type(error).__name__}"
                 raise RetryLater(what, "kafka") from error
         if visible < first:
+            self._missed[partition, visible] += 1
+            missed = f"{_name(partition, visible)} was not handed over, though the batch at {first} was"
+            if self._missed[partition, visible] < MOST_TIMES:
+                raise NotHandedOver(missed)
             raise Stop(
-                f"{_name(partition, visible)} was never handed over, though the batch at {first} was: committing would "
-                "lose it. Nothing was committed; start the worker again, it will read from there."
+                f"{missed}, {MOST_TIMES} times: committing would lose it. Nothing was committed; start the worker "
+                "again, it will read from there."
             )
         if beginning > expected:
             lost = min(beginning, first) - expected

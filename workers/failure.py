@@ -9,6 +9,10 @@ class GivenUp(Exception):
     """The batch is no longer ours, or we are stopping: nothing is committed, whoever owns it next reads it again."""
 
 
+class NotHandedOver(GivenUp):
+    """Records before the batch were never handed over to us: it is given up, and they are read again."""
+
+
 class RetryLater(Exception):
     """An outage: hold the batch and try again. `kind` is a SQLSTATE class or a word, for the metrics."""
 

@@ -6,9 +6,11 @@ FastStream fetches and calls settle() with each poll; what happens to the record
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import IllegalStateError
 
 from contracts.event_type import Family
 from contracts.record import Record
@@ -19,6 +21,7 @@ from workers.claims import Claims
 from workers.continuity import Gaps, by_partition, unread
 from workers.dead_letters import DeadLetters
 from workers.decoding import Decoded, decode_batch
+from workers.failure import NotHandedOver
 from workers.metrics import Metrics
 from workers.offsets import commit
 from workers.starts import Starts
@@ -26,6 +29,7 @@ from workers.writer import Batch, Settled, Writer
 
 Parts = Mapping[TopicPartition, Sequence[Record]]
 
+log = structlog.get_logger("siltstone.pipeline")
 SLICE = 200  # records decoded before the event loop turns to others: a few milliseconds
 
 
@@ -104,7 +108,10 @@ class Pipeline:
         return decoded
 
     async def _look_back(self, parts: Parts) -> Mapping[TopicPartition, Spans]:
-        """The offsets before and between the records that hold nothing to read; Stop when a record was dropped."""
+        """The offsets before and between the records that hold nothing to read.
+
+        When a record that can be read lies there, the consumer is put back to it, and the batch is given up.
+        """
         invisible: dict[TopicPartition, Spans] = {}
         expecting = dict(self.assignment.next_offset)  # a copy: a fence clears the other meanwhile
         # An offset goes back when the topic is made anew while we read it.
@@ -112,11 +119,22 @@ class Pipeline:
             expecting.update(await self._starts.of(new, self.consumer()))
         for partition, of_partition in parts.items():
             expected, first = expecting[partition], of_partition[0].offset
-            spans = await self._gaps.before(partition, expected, first) if expected < first else []
+            try:
+                spans = await self._gaps.before(partition, expected, first) if expected < first else []
+            except NotHandedOver as missed:
+                log.warning("records are read again", because=str(missed))
+                self._put_back(parts, expecting)
+                raise
             spans = [*spans, *unread(first, of_partition)]
             if spans:
                 invisible[partition] = spans
         return invisible
+
+    def _put_back(self, parts: Parts, expecting: Mapping[TopicPartition, int]) -> None:
+        """Have the consumer go on where each partition of the batch is expected to; not where it is another's now."""
+        for partition, run in parts.items():
+            with suppress(IllegalStateError):
+                self.consumer().seek(partition, min(expecting[partition], run[0].offset))
 
     def _move_on(self, parts: Parts) -> dict[TopicPartition, int]:
         """The next offset of each partition, from now on expected first."""

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import random
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -20,16 +21,19 @@ def main() -> int:
     parser.add_argument("--report", type=Path, help="write the report to this file")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)  # noqa: T201 - a program for a terminal
-    with tempfile.TemporaryDirectory(prefix="siltstone-storm-") as folder:
-        storm = Storm(
-            options.seed,
-            Path(folder),
-            records=options.events,
-            strikes=options.faults,
-            most_seconds=options.most_seconds,
-            say=lambda text: print(text, flush=True),  # noqa: T201
-        )
-        report = asyncio.run(storm.run())
+    folder = Path(tempfile.mkdtemp(prefix="siltstone-storm-"))
+    print(f"logs of the workers: {folder}; deleted when all is well", flush=True)  # noqa: T201
+    storm = Storm(
+        options.seed,
+        folder,
+        records=options.events,
+        strikes=options.faults,
+        most_seconds=options.most_seconds,
+        say=lambda text: print(text, flush=True),  # noqa: T201
+    )
+    report = asyncio.run(storm.run())
+    if not report.findings:
+        shutil.rmtree(folder)
     page = report.page()
     print(f"\n{page}")  # noqa: T201
     if options.report:
