@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from persistence import migrate
-from tests.support.installation import Installation, drop_database, make_database
+from tests.support.installation import Databases, Installation, drop_database, make_database
 from tests.support.services import Services, running
 
 
@@ -27,10 +27,18 @@ async def migrated(services: Services) -> AsyncIterator[str]:
     await drop_database(services, url)
 
 
+@pytest.fixture(scope="session")
+async def databases(services: Services, migrated: str) -> AsyncIterator[Databases]:
+    """Migrated databases, one after the other."""
+    made = Databases(services, migrated)
+    yield made
+    await made.close()
+
+
 @pytest.fixture
-async def database_url(services: Services, migrated: str) -> AsyncIterator[str]:
+async def database_url(services: Services, databases: Databases) -> AsyncIterator[str]:
     """A migrated database of the test's own: the URL of its owner's login."""
-    url = await make_database(services, migrated)
+    url = await databases.take()
     yield url
     await drop_database(services, url)
 
@@ -45,9 +53,9 @@ async def installation(services: Services, database_url: str, tmp_path: Path) ->
 
 
 @pytest.fixture
-async def another(services: Services, migrated: str, tmp_path: Path) -> AsyncIterator[Installation]:
+async def another(services: Services, databases: Databases, tmp_path: Path) -> AsyncIterator[Installation]:
     """A second installation on the same services, without tenants but `acme`."""
-    url = await make_database(services, migrated)
+    url = await databases.take()
     folder = tmp_path / "another"
     folder.mkdir()
     made = Installation(services, url, folder)

@@ -377,6 +377,7 @@ async def test_a_login_without_the_role_is_told_what_it_lacks(installation: Inst
         installation.environment["DATABASE_URL"] = url.render_as_string(hide_password=False)
         said = installation.run("dlq", "stats")
         assert (said.returncode, said.stdout) == (5, "")
-        assert 'permission denied to set role "siltstone_operator"; grant the login' in said.stderr
+        assert 'permission denied to set role "siltstone_operator"; is it migrated?' in said.stderr
+        assert "grant the login the role that it takes" in said.stderr
     finally:
         await installation.execute(f"DROP ROLE {login}")

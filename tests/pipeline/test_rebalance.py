@@ -26,6 +26,12 @@ async def test_workers_that_join_leave_and_stand_still_lose_and_double_nothing(i
         assert await third.stop() == 0
         await stored(installation, 3000)
         first.process.send_signal(signal.SIGSTOP)
+        at = flow.sent
+
+        async def more_came() -> bool:
+            return flow.sent > at + 100
+
+        await until("records come that it does not see", more_came, 30)
     total = 3000 + flow.sent
     await installation.settled("extraction")  # by the second: after the session timeout it has all partitions
     assert (await counts(installation))["rows"] == total

@@ -9,7 +9,7 @@ async def test_every_published_event_makes_one_row(installation: Installation) -
     await installation.create_topics()
     events = [extraction(i) for i in range(1000)]
     await installation.produce(installation.topic("extraction"), [record(e) for e in events])
-    worker = await installation.worker("--family", "extraction").ready()
+    worker = await installation.worker("--family", "extraction", anew=True).ready()
     await installation.settled("extraction")
     assert await worker.stop() == 0
     assert await installation.value("SELECT count(*) FROM extraction_event") == 1000

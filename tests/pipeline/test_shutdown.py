@@ -45,7 +45,7 @@ async def test_sigterm_finishes_and_commits_what_is_in_flight(installation: Inst
     records = [record(extraction(i)) for i in range(4000)]
     await installation.produce(installation.topic("extraction"), records)
     small = {"SILTSTONE_BATCH_MAX_ROWS": "40"}
-    first = installation.worker("--family", "extraction", environment=small)
+    first = installation.worker("--family", "extraction", environment=small, anew=True)
     await stored(installation, 200)
     began = time.monotonic()
     assert await first.stop() == 0

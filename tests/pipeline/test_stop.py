@@ -25,7 +25,7 @@ async def test_what_is_missing_at_the_start_is_named_with_its_remedy(installatio
     try:
         unmigrated, no_topics, no_database = await asyncio.gather(
             stopped(installation.worker(environment={"DATABASE_URL": empty})),
-            stopped(installation.worker(environment={"SILTSTONE_TOPIC_PREFIX": "nowhere."})),
+            stopped(installation.worker(environment={"SILTSTONE_TOPIC_PREFIX": "nowhere."}, anew=True)),
             stopped(installation.worker(environment={"DATABASE_URL": installation.database_url + "_gone"})),
         )
     finally:

@@ -46,6 +46,21 @@ class Publisher:
         finally:
             await producer.stop()
 
+    async def ends(self) -> dict[TopicPartition, int]:
+        """One past the last record of each partition, as of now."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka, fetch_max_wait_ms=20)
+        await consumer.start()
+        try:
+            parts = [
+                TopicPartition(topic, partition)
+                for topic in self._topics.values()
+                for partition in await consumer_partitions(consumer, topic)
+            ]
+            ends: dict[TopicPartition, int] = await consumer.end_offsets(parts)
+            return ends
+        finally:
+            await consumer.stop()
+
     async def _send(self, producer: AIOKafkaProducer, one: Outgoing) -> "asyncio.Future[object]":
         topic = self._topics[one.family]
         sent: asyncio.Future[object] = await producer.send(topic, one.value, one.key, headers=list(one.headers))

@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """One fault: what was done, how long it lasted, and how long until every family stored batches again."""
+    """One fault: what was done, how long it lasted, and how long until all was settled that came before its end."""
 
     kind: str
     said: str
@@ -64,7 +64,7 @@ class Report:
             "",
             "Every cell of every table was compared with the model, and every letter; then `siltstone verify` ran.",
             "",
-            "| fault | times | lasted, median s | stored again after, median s | worst s |",
+            "| fault | times | lasted, median s | all settled again after, median s | worst s |",
             "|---|---:|---:|---:|---:|",
             *(self._row(kind) for kind in kinds),
         ]

@@ -3,18 +3,18 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import psutil
-from aiokafka.errors import KafkaError
+from aiokafka import TopicPartition
 
 from contracts.event_type import Family
 from tests.storm import faults
 from tests.storm.compare import differences
-from tests.storm.field import Field, progress
+from tests.storm.field import Field
 from tests.storm.model import Model
 from tests.storm.publishing import Publisher, see_topics
 from tests.storm.report import Report, Strike, growth
@@ -25,6 +25,11 @@ AHEAD = 0.03  # share of all records that may be published before their share of
 RECOVERY_SECONDS = 180.0
 SETTLED_SECONDS = 900.0
 SAMPLE_SECONDS = 2.0
+
+SETTLED = """
+SELECT topic, partition, max(greatest(upper(stored), upper(duplicate), upper(refused), upper(invisible))) AS settled
+FROM ingest_batch GROUP BY 1, 2
+"""
 
 Say = Callable[[str], None]
 
@@ -76,12 +81,13 @@ class Storm:
         report = self.report
         while len(report.strikes) < self._strikes:
             struck = await faults.strike(field, self._random, faults.choose(field, self._random, self._most_seconds))
-            mended, began = datetime.now(UTC), time.monotonic()
-            await until(f"batches are stored again after: {struck}", partial(_stores, field, mended), RECOVERY_SECONDS)
+            began = time.monotonic()
+            caught_up = partial(_has_settled, field, await publisher.ends())
+            await until(f"all is settled that came before the end of: {struck}", caught_up, RECOVERY_SECONDS)
             recovered = time.monotonic() - began
             report.strikes.append(Strike(struck.name, struck.what, struck.seconds, recovered))
             self._say(f"{len(report.strikes):>4}/{self._strikes}  {publisher.sent:>9,} records  {struck}; "
-                      f"stored again after {recovered:.1f} s")  # fmt: skip
+                      f"settled after {recovered:.1f} s")  # fmt: skip
             field.check()
             await asyncio.sleep(self._random.uniform(0, 0.5))
 
@@ -144,10 +150,9 @@ class Storm:
             await asyncio.sleep(SAMPLE_SECONDS)
 
 
-async def _stores(field: Field, after: datetime) -> bool:
-    """Whether every family has stored a batch that began after then."""
+async def _has_settled(field: Field, ends: Mapping[TopicPartition, int]) -> bool:
+    """Whether the ledger has everything below these offsets."""
     field.check()
-    try:
-        return len(await progress(field, after)) == len(Family)
-    except (OSError, KafkaError):
-        return False
+    rows = await field.installation.fetch(SETTLED)
+    settled = {TopicPartition(row["topic"], row["partition"]): row["settled"] for row in rows}
+    return all(settled.get(place, 0) >= end for place, end in ends.items())

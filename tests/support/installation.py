@@ -3,7 +3,8 @@
 import asyncio
 import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,7 @@ class Installation:
             isolation_level="read_committed",
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=1 << 26,
+            fetch_max_wait_ms=20,  # a broker answers nothing else on a connection while a fetch of nothing waits
         )
         await consumer.start()
         records: list[ConsumerRecord[Any, Any]] = []
@@ -135,8 +137,9 @@ class Installation:
             await consumer.stop()
         return sorted(records, key=lambda r: (r.partition, r.offset))
 
-    async def committed(self, family: Family | str) -> dict[int, int]:
-        """The offsets that the family's group committed, by partition; those it never committed are left out."""
+    @asynccontextmanager
+    async def _offsets(self, family: Family | str) -> AsyncIterator[Callable[[], Awaitable[dict[int, int]]]]:
+        """What asks for the offsets that the family's group committed now, by partition."""
         topic = self.topic(family)
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.services.kafka, group_id=f"{self.prefix.rstrip('.')}.{Family(family).value}"
@@ -144,22 +147,32 @@ class Installation:
         await consumer.start()
         try:
             parts = [TopicPartition(topic, p) for p in await consumer_partitions(consumer, topic)]
-            offsets = {p.partition: await consumer.committed(p) for p in parts}
+
+            async def now() -> dict[int, int]:
+                offsets = {p.partition: await consumer.committed(p) for p in parts}
+                return {p: offset for p, offset in offsets.items() if offset is not None}
+
+            yield now
         finally:
             await consumer.stop()
-        return {p: offset for p, offset in offsets.items() if offset is not None}
+
+    async def committed(self, family: Family | str) -> dict[int, int]:
+        """The offsets that the family's group committed, by partition; those it never committed are left out."""
+        async with self._offsets(family) as now:
+            return await now()
 
     async def settled(self, family: Family | str, seconds: float = 90) -> None:
         """Wait until the group has committed every record that is in the family's topic now."""
         last: dict[int, int] = {}
         for record in await self.read_all(self.topic(family)):
             last[record.partition] = record.offset + 1
+        async with self._offsets(family) as now:
 
-        async def caught_up() -> bool:
-            committed = await self.committed(family)
-            return all(committed.get(p, 0) >= after for p, after in last.items())
+            async def caught_up() -> bool:
+                committed = await now()
+                return all(committed.get(p, 0) >= after for p, after in last.items())
 
-        await until(f"{family} is settled", caught_up, seconds)
+            await until(f"{family} is settled", caught_up, seconds)
 
     async def letters(self, count: int, seconds: float = 60) -> list[dict[str, Any]]:
         """Wait until the index holds `count` letters, then all of it."""
@@ -174,12 +187,12 @@ class Installation:
         """A family's dead-letter topic."""
         return dlq_topic_of(self.topic(family))
 
-    def worker(self, *arguments: str, environment: Mapping[str, str] | None = None) -> WorkerProcess:
-        """Start a worker; await `.ready()` on it."""
-        number = len(self._workers) + 1
-        process = WorkerProcess(
-            self.environment | dict(environment or {}), self.folder / f"worker-{number}.log", *arguments
-        )
+    def worker(
+        self, *arguments: str, environment: Mapping[str, str] | None = None, anew: bool = False
+    ) -> WorkerProcess:
+        """Start a worker, `anew` in an interpreter that imports the program; await `.ready()` on it."""
+        log = self.folder / f"worker-{len(self._workers) + 1}.log"
+        process = WorkerProcess(self.environment | dict(environment or {}), log, *arguments, anew=anew)
         self._workers.append(process)
         return process
 
@@ -205,11 +218,13 @@ class Installation:
 
 async def consumer_partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
     """The partitions of a topic; waits for its metadata."""
+    await consumer._client.add_topic(topic)
 
     async def known() -> set[int]:
-        await consumer._client.force_metadata_update()
-        consumer._client.add_topic(topic)
-        return set(consumer.partitions_for_topic(topic) or ())
+        found = set(consumer.partitions_for_topic(topic) or ())
+        if not found:
+            await consumer._client.force_metadata_update()
+        return found
 
     return await until(f"{topic} has partitions", known, 30)
 
@@ -233,3 +248,25 @@ async def drop_database(services: Services, url: str) -> None:
         await connection.execute(f'DROP DATABASE IF EXISTS "{make_url(url).database}" WITH (FORCE)')
     finally:
         await connection.close()
+
+
+class Databases:
+    """Copies of a migrated database; the next one is made while a test works with the one before."""
+
+    def __init__(self, services: Services, template: str) -> None:
+        self._services = services
+        self._template = template
+        self._next = self._making()
+
+    async def take(self) -> str:
+        """A database that nobody has had: the URL of its owner's login."""
+        url = await self._next
+        self._next = self._making()
+        return url
+
+    async def close(self) -> None:
+        """Drop the one that nobody took."""
+        await drop_database(self._services, await self._next)
+
+    def _making(self) -> asyncio.Task[str]:
+        return asyncio.create_task(make_database(self._services, self._template))

@@ -13,23 +13,29 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.support.commands import Started
 from tests.support.waiting import until
 
 SILTSTONE = Path(sys.executable).parent / "siltstone"
 
 
 class WorkerProcess:
-    """`siltstone worker` in a subprocess, its log in a file."""
+    """`siltstone worker` in a process of its own, its log in a file.
 
-    def __init__(self, environment: dict[str, str], log: Path, *arguments: str) -> None:
+    `anew` starts an interpreter for it, as a user does; otherwise it is forked from one that has the program imported.
+    """
+
+    def __init__(self, environment: dict[str, str], log: Path, *arguments: str, anew: bool = False) -> None:
         self.log_path = log
-        self._log = log.open("wb")
-        self.process = subprocess.Popen(
-            [str(SILTSTONE), "worker", *arguments],
-            env=os.environ | environment | {"SILTSTONE_HTTP_PORT": "0", "SILTSTONE_LOG_FORMAT": "json"},
-            stdout=self._log,
-            stderr=self._log,
-        )
+        log.write_bytes(b"")
+        own = os.environ | environment | {"SILTSTONE_HTTP_PORT": "0", "SILTSTONE_LOG_FORMAT": "json"}
+        self.process: Started | subprocess.Popen[bytes]
+        if anew:
+            with log.open("ab") as opened:
+                command = [str(SILTSTONE), "worker", *arguments]
+                self.process = subprocess.Popen(command, env=own, stdout=opened, stderr=opened)
+        else:
+            self.process = Started(["worker", *arguments], own, (Path(os.devnull), log, log))
 
     @property
     def log(self) -> str:
@@ -79,7 +85,6 @@ class WorkerProcess:
             with contextlib.suppress(ProcessLookupError):
                 self.process.kill()
             self.process.wait()
-            self._log.close()
 
     async def ended(self, seconds: float = 60) -> int:
         """Wait until it ends by itself; its exit code."""

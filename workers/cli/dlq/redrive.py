@@ -27,7 +27,7 @@ from workers.cli.terminal import Exit, Output, fail, print_rows, progress, say
 from workers.redrive import HEADROOM_BYTES, Redrive
 from workers.settings import Settings
 
-WAIT_SECONDS = 1.0  # between two looks at what became of the letters
+FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS = 0.1, 2.0  # between two looks at what became of the letters
 OPEN = ("dead", "parked", "redriving")
 
 
@@ -168,7 +168,7 @@ async def _send(
 
 async def _followed(database: Database, job: uuid.UUID, timeout_seconds: float) -> dict[str, int]:
     """What became of a job's letters, when none of them is on its way any more, or the time is up."""
-    deadline = asyncio.get_running_loop().time() + timeout_seconds
+    deadline, pause = asyncio.get_running_loop().time() + timeout_seconds, FIRST_WAIT_SECONDS
     with progress("landing", None) as bar:
         while True:
             async with database.transaction(readonly=True) as connection:
@@ -178,7 +178,8 @@ async def _followed(database: Database, job: uuid.UUID, timeout_seconds: float) 
             bar.update(bar.task_ids[0], total=total, completed=total - landing)
             if not landing or asyncio.get_running_loop().time() > deadline:
                 return outcome
-            await asyncio.sleep(WAIT_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(MOST_WAIT_SECONDS, 2 * pause)
 
 
 def _report(job: uuid.UUID, sent: int, outcome: Mapping[str, int] | None, output: Output) -> None:
