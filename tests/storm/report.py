@@ -14,6 +14,7 @@ class Strike:
 
     kind: str
     said: str
+    at: datetime
     lasted: float
     recovered: float
 

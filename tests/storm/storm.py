@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,7 @@ RECOVERY_SECONDS = 180.0
 SETTLED_SECONDS = 900.0
 SAMPLE_SECONDS = 2.0
 
+DEADLOCK = "40P01"
 SETTLED = """
 SELECT topic, partition, max(greatest(upper(stored), upper(duplicate), upper(refused), upper(invisible))) AS settled
 FROM ingest_batch GROUP BY 1, 2
@@ -85,7 +86,7 @@ class Storm:
             caught_up = partial(_has_settled, field, await publisher.ends())
             await until(f"all is settled that came before the end of: {struck}", caught_up, RECOVERY_SECONDS)
             recovered = time.monotonic() - began
-            report.strikes.append(Strike(struck.name, struck.what, struck.seconds, recovered))
+            report.strikes.append(Strike(struck.name, struck.what, struck.at, struck.seconds, recovered))
             self._say(f"{len(report.strikes):>4}/{self._strikes}  {publisher.sent:>9,} records  {struck}; "
                       f"settled after {recovered:.1f} s")  # fmt: skip
             field.check()
@@ -134,9 +135,26 @@ class Storm:
         verified = await asyncio.to_thread(installation.run, "verify")
         if verified.returncode:
             report.findings.append(f"verify: exit {verified.returncode}: {verified.stdout}{verified.stderr}")
+        report.findings += self._deadlocks(field)
         report.workers = len(self._memory)
         report.peak_memory_mb = max(max(samples) for samples in self._memory.values())
         report.growth_mb = growth(max(self._memory.values(), key=len))
+
+    def _deadlocks(self, field: Field) -> list[str]:
+        """The workers' own deadlocks: they take locks in one order, so that only a fault makes one."""
+        made = [
+            (s.at, s.at + timedelta(seconds=s.lasted + s.recovered))
+            for s in self.report.strikes
+            if s.kind in ("deadlock", "deadlock said")
+        ]
+        own = [
+            entry["timestamp"]
+            for worker in field.installation.workers
+            for entry in worker.events("holding")
+            if DEADLOCK in entry["error"]
+            and not any(a <= datetime.fromisoformat(entry["timestamp"]) <= b for a, b in made)
+        ]
+        return [f"{len(own)} deadlocks that no fault made, the first at {min(own)}"] if own else []
 
     async def _watch_memory(self, field: Field) -> None:
         """The resident memory of each worker, in MB, by its process."""

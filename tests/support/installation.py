@@ -41,7 +41,7 @@ class Installation:
             "SILTSTONE_TOPIC_PREFIX": self.prefix,
             "KAFKA_GROUP_ID": self.prefix.rstrip("."),
         }
-        self._workers: list[WorkerProcess] = []
+        self.workers: list[WorkerProcess] = []
 
     @property
     def settings(self) -> Settings:
@@ -191,9 +191,9 @@ class Installation:
         self, *arguments: str, environment: Mapping[str, str] | None = None, anew: bool = False
     ) -> WorkerProcess:
         """Start a worker, `anew` in an interpreter that imports the program; await `.ready()` on it."""
-        log = self.folder / f"worker-{len(self._workers) + 1}.log"
+        log = self.folder / f"worker-{len(self.workers) + 1}.log"
         process = WorkerProcess(self.environment | dict(environment or {}), log, *arguments, anew=anew)
-        self._workers.append(process)
+        self.workers.append(process)
         return process
 
     def run(self, *arguments: str, stdin: bytes | None = None) -> commands.Done:
@@ -211,7 +211,7 @@ class Installation:
 
     async def close(self) -> None:
         """Kill the workers that are left."""
-        for process in self._workers:
+        for process in self.workers:
             process.process.kill()
             process.process.wait()
 
