@@ -3,11 +3,14 @@
 import random
 from pathlib import Path
 
+import pytest
+
 from tests.storm.storm import Storm
 
 RECORDS, STRIKES, MOST_SECONDS = 30_000, 20, 4.0
 
 
+@pytest.mark.timeout(600)
 async def test_a_short_storm_leaves_what_the_model_says(tmp_path: Path) -> None:
     """20 faults while 30,000 records flow: every cell and letter is as the model says, every offset accounted for."""
     seed = random.randrange(1 << 32)
