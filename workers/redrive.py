@@ -22,6 +22,7 @@ from persistence import redrives
 from persistence.redrives import BEFORE_ALL, Job, Position, Sendable, Wanted
 from workers import kafka
 from workers.admission import judge
+from workers.cancellation import raise_if_cancelled
 from workers.settings import Settings
 
 BATCH = 1_000  # letters in one transaction of Postgres, and in one of Kafka
@@ -82,6 +83,7 @@ class Redrive:
         began, count = time.monotonic(), 0
         letters = await claim(batch, left, BEFORE_ALL)
         while letters:
+            raise_if_cancelled()
             count += len(letters)
             still = None if left is None else left - count
             claiming = asyncio.create_task(claim(batch + 1, still, letters[-1].position))

@@ -17,6 +17,7 @@ from persistence import letter_reads
 from persistence.database import OPERATOR, Database
 from persistence.letters import Letter, index
 from workers import kafka
+from workers.cancellation import raise_if_cancelled
 from workers.cli.database import with_database
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, Output, fail, print_rows, progress, say
@@ -95,6 +96,7 @@ class Reading:
             self._bar.update(task, total=sum(end - start for _, start, end in spans))
             for place, start, end in spans:
                 async for records, next_offset in self._batches(place, start, end):
+                    raise_if_cancelled()
                     if records:
                         letters = [letter_from(record, self._own) for record in records]
                         await self._index(self._tallies[place.topic], letters)
