@@ -147,3 +147,16 @@ async def test_verify_is_right_while_workers_run_and_are_killed(installation: In
     assert (code, found) == (0, [])
     assert totals[topic]["stored"] == 4000
     assert totals[topic]["refused"] == 50
+
+
+async def test_the_table_of_totals_fits_80_columns(installation: Installation) -> None:
+    """A line for each topic, without the prefix of all; the other formats have every number."""
+    await installation.create_topics(1)
+    done = installation.run("verify")
+    lines = done.stdout.splitlines()
+    assert (done.returncode, len(lines), max(map(len, lines)) <= 80) == (0, 4, True)
+    assert lines[0].split() == ["topic", "checked", "stored", "duplicate", "refused", "lost", "discrepancies"]
+    assert [line.split()[0] for line in lines[1:]] == [
+        f"siltstone.{f}" for f in ("exception", "execution", "extraction")
+    ]
+    assert "invisible" in json.loads(installation.run("verify", "-o", "json").stdout)[0]

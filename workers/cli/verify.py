@@ -12,6 +12,7 @@ from persistence.database import WORKER, Database
 from workers import kafka
 from workers import verify as checks
 from workers.cli.database import with_database
+from workers.cli.environment import settings
 from workers.cli.terminal import Exit, Output, fail, print_rows, progress, say
 from workers.discrepancies import Discrepancy, Totals
 from workers.settings import Settings
@@ -30,6 +31,7 @@ TOTALS = (
     "lost",
     "discrepancies",
 )
+SHOWN_TOTALS = tuple(name for name in TOTALS if name not in ("partitions", "invisible"))  # in 80 columns
 DISCREPANCY = ("topic", "partition", "first", "last", "offsets", "kind")
 IDENTITY = ("tenant_id", "event_source", "event_id", "identities", "first_time", "last_time")
 
@@ -62,7 +64,7 @@ def verify(
     if identities:
         _identities(families, output)
         return
-    found = Found(output)
+    found = Found(output, settings().topic_prefix)
 
     async def run(read: Settings, database: Database) -> list[Totals]:
         with progress("reading Kafka's offsets", None) as bar:
@@ -95,8 +97,9 @@ class Bar:
 class Found:
     """The discrepancies as they are found: printed at once (jsonl), all kept (json), or the first of them (table)."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, prefix: str) -> None:
         self._output = output
+        self._prefix = prefix
         self._kept: list[dict[str, Any]] = []
         self._ranges = 0
         self._kinds: set[Kind] = set()
@@ -111,14 +114,18 @@ class Found:
         elif self._output is Output.json or self._ranges <= SHOWN:
             self._kept.append(row)
 
+    def _short(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """For a table: a topic without the prefix of all."""
+        return {**row, "topic": row["topic"].removeprefix(self._prefix)}
+
     def show(self, totals: Sequence[Totals]) -> None:
         """What was found, and exit 6 when that is anything."""
         rows = [_totals_row(t) for t in totals]
         if self._output is Output.table:
-            print_rows(rows, TOTALS, Output.table)
+            print_rows(map(self._short, rows), SHOWN_TOTALS, Output.table)
             if self._kept:
                 say("")
-                print_rows(self._kept, DISCREPANCY, Output.table)
+                print_rows(map(self._short, self._kept), DISCREPANCY, Output.table)
             if self._ranges > SHOWN:
                 say(f"… and {self._ranges - SHOWN} more; -o jsonl prints all")
         else:
