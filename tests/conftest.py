@@ -1,22 +1,14 @@
 """Fixtures that every folder shares: the services once a session, an installation of its own for each test."""
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
 
-from localstack import parts
 from persistence import migrate
 from tests.support.installation import Databases, Installation, drop_database, make_database
 from tests.support.services import Services, running
-
-# Of two processes the second has other usual ports: it must not take those of a service that the first has stopped.
-OTHER = 200 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-parts.KAFKA_PORT += OTHER
-parts.CONTROLLER_PORT += OTHER
-parts.POSTGRES_PORT += OTHER
 
 
 @pytest.fixture(scope="session")

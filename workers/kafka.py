@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from contracts.event_type import Family
 from contracts.registry import dlq_topic_of, topic_of
+from workers.cancellation import raise_if_cancelled
 from workers.settings import Settings
 
 DLQ_MESSAGE_MAX_BYTES = 32 * 1024 * 1024
@@ -72,6 +73,7 @@ async def stop(consumer: AIOKafkaConsumer) -> None:
     """Stop a consumer; aiokafka lets out the cancellation of a fetch which it was trying again."""
     with suppress(asyncio.CancelledError):
         await consumer.stop()
+    raise_if_cancelled()
 
 
 async def partitions(settings: Settings) -> dict[str, list[int]]:

@@ -7,7 +7,6 @@ import time
 from functools import partial
 from pathlib import Path
 
-import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import NewTopic
 
@@ -17,8 +16,6 @@ from tests.support.events import encoded, extraction, record
 from tests.support.faults import account, administering, counts, flowing, held, stored
 from tests.support.installation import Header, Installation
 from tests.support.waiting import until
-
-pytestmark = pytest.mark.xdist_group("stacks")  # they stop and start services
 
 OUTAGE_SECONDS = 20
 

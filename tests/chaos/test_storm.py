@@ -7,8 +7,6 @@ import pytest
 
 from tests.storm.storm import Storm
 
-pytestmark = pytest.mark.xdist_group("stacks")  # they stop and start services
-
 RECORDS, STRIKES, MOST_SECONDS = 30_000, 20, 4.0
 
 

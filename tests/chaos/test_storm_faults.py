@@ -14,8 +14,6 @@ from tests.storm.field import Field, progress
 from tests.support.faults import administering, counts, flowing
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.xdist_group("stacks")  # they stop and start services
-
 SEED = random.randrange(1 << 32)
 
 

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 from sqlalchemy.engine import make_url
 
-from persistence.letters import Letter, index
+from persistence.letters import Letter
 from tests.support.events import encoded, event
 from tests.support.installation import Installation
+from tests.support.letters import put
 from tests.support.stored import store_events
 from tests.support.worker import SILTSTONE
 from workers.cli.dlq.rendering import fault_of, pointed, readable
@@ -58,19 +58,11 @@ def _letter(installation: Installation, number: int) -> Letter:
     )
 
 
-async def _index(installation: Installation) -> None:
-    connection = await asyncpg.connect(installation.dsn)
-    try:
-        await index(connection, [_letter(installation, number) for number in range(len(VALUES))], 3)
-    finally:
-        await connection.close()
-
-
 async def test_list_prints_the_newest_first_in_80_columns(installation: Installation) -> None:
     """Newest first, `--limit` of them, ids whole, topics without the prefix; JSON lines have every field."""
     empty = installation.run("dlq", "list")
     assert (empty.returncode, empty.stdout, empty.stderr) == (0, "", "no dead letters\n")
-    await _index(installation)
+    await put(installation, [_letter(installation, number) for number in range(len(VALUES))])
     listed = installation.run("dlq", "list", "--limit", "2")
     assert listed.returncode == 0
     assert [" ".join(line.split()) for line in listed.stdout.splitlines()] == [
@@ -89,7 +81,7 @@ async def test_list_prints_the_newest_first_in_80_columns(installation: Installa
 
 async def test_show_prints_a_letter_safely_and_writes_its_bytes(installation: Installation, tmp_path: Path) -> None:
     """JSON indented with its own digits, bytes as hexadecimal, no control character; `--raw` is byte for byte."""
-    await _index(installation)
+    await put(installation, [_letter(installation, number) for number in range(len(VALUES))])
     shown = {n: installation.run("dlq", "show", str(uuid.UUID(int=n + 1))).stdout for n in (0, 2, 3)}
     assert not {c for text in shown.values() for c in text if not c.isprintable() and c != "\n"}
     assert "error             what was wrong \\x1b[31m\n" in shown[0]
@@ -143,14 +135,6 @@ def _refused(installation: Installation, value: bytes, **changes: Any) -> Letter
     return made._replace(**changes)
 
 
-async def _put(installation: Installation, *letters: Letter) -> None:
-    connection = await asyncpg.connect(installation.dsn)
-    try:
-        await index(connection, letters, 3)
-    finally:
-        await connection.close()
-
-
 def _ms(at: datetime) -> int:
     return int(at.timestamp() * 1000)
 
@@ -182,7 +166,7 @@ async def test_the_member_that_an_error_names_is_marked(installation: Installati
     for error in marks:
         await installation.execute("TRUNCATE dead_letter, dead_letter_trip")  # one that only lost its row is purged
         names, values = [name for name, _ in headers], [text for _, text in headers]
-        await _put(installation, _refused(installation, value, error=error, header_names=names, header_values=values))
+        await put(installation, [_refused(installation, value, error=error, header_names=names, header_values=values)])
         (line,) = [line for line in (await _shown(installation)).splitlines() if "<--" in line]
         found[error] = line[: len(marks[error])]
     assert found == marks
@@ -228,7 +212,7 @@ def test_in_binary_mode_paths_lead_to_headers_and_into_data() -> None:
 async def test_show_of_an_edited_letter(installation: Installation) -> None:
     """What an operator made of it is shown, and what is wrong with that; `--original` has what came; so has --raw."""
     value, mended = b'{"a": 1', encoded(_updated(0, {"agent_name": 7}))
-    await _put(installation, _refused(installation, value, error="the value is no JSON: x at line 1, column 8"))
+    await put(installation, [_refused(installation, value, error="the value is no JSON: x at line 1, column 8")])
     await installation.execute(
         "UPDATE dead_letter SET is_mended = true, mended_value = $1, mended_header_names = '{}', "
         "mended_header_values = '{}'",
@@ -252,7 +236,7 @@ async def test_show_of_an_edited_letter(installation: Installation) -> None:
 async def test_show_has_one_history_of_refusals_and_actions(installation: Installation) -> None:
     """By time: refused, edited with sizes and why, redriven, refused again, resolved."""
     first = _refused(installation, b"{}", failed_at=T0, error="one\nline")
-    await _put(installation, first)
+    await put(installation, [first])
     for minutes, action, why, after in ((1, "edit", "typed\x1b wrong", b"{ }"), (2, "redrive", None, None)):
         await installation.execute(
             "INSERT INTO dead_letter_action (dead_letter_id, actor, at, action, why, value_before, value_after) "
@@ -264,7 +248,7 @@ async def test_show_has_one_history_of_refusals_and_actions(installation: Instal
             b"{}" if after else None,
             after,
         )
-    await _put(installation, first._replace(redrive_count=1, reason="bad_json", failed_at=T0 + timedelta(minutes=3)))
+    await put(installation, [first._replace(redrive_count=1, reason="bad_json", failed_at=T0 + timedelta(minutes=3))])
     await installation.execute(
         "UPDATE dead_letter SET status = 'resolved', resolution = 'stored', resolved_log = 'session_event', "
         "resolved_at = $1, event_uid = $2",
@@ -285,7 +269,7 @@ async def test_show_names_the_other_letters_of_the_same_event(installation: Inst
     """Only those of the same tenant and event id."""
     one = _refused(installation, b"{}", event_id="e-1")
     others = [one._replace(id=uuid.UUID(int=n), tenant_id=t, event_id=e) for n, t, e in OTHERS]
-    await _put(installation, one, *others)
+    await put(installation, [one, *others])
     same = json.loads(await _shown(installation, "-o", "json"))["same_event"]
     assert [other["id"] for other in same] == [str(uuid.UUID(int=20))]
     assert (
@@ -301,7 +285,7 @@ async def test_show_says_by_field_what_a_redrive_would_change(installation: Inst
     """
     own = _updated(5, {"agent_name": "late", "environment": "prod"})
     await store_events(installation.database_url, [_updated(10, {"agent_name": "new"}), _updated(20, {})], at=T0)
-    await _put(installation, _refused(installation, encoded(own)))
+    await put(installation, [_refused(installation, encoded(own))])
     prospects = (await _shown(installation)).partition("\na redrive\n")[2].partition("\n\n")[0]
     assert [" ".join(line.split()) for line in prospects.splitlines()] == [
         "would be taken, as far as can be told without storing it",
@@ -328,7 +312,7 @@ async def test_show_compares_a_value_that_only_fills(installation: Installation)
     await store_events(installation.database_url, [_updated(-60, {"agent_name": "own"})], at=T0)
     data = {"agent_name": "filled", "event_type": "error", "pattern": "p"}
     letter = event("extraction.recorded", "s-1", data, time=T0.isoformat())
-    await _put(installation, _refused(installation, encoded(letter)))
+    await put(installation, [_refused(installation, encoded(letter))])
     fields = json.loads(await _shown(installation, "-o", "json"))["redrive"]["fields"]
     assert {f["field"]: f["verdict"] for f in fields if f["field"] in {"agent_name", "extractions"}} == {
         "agent_name": "stays",
@@ -340,7 +324,7 @@ async def test_show_of_what_would_be_refused_again_counts_what_landed_since(inst
     """The refusal in one line, and the later events about the subject, as far as the letter says what it is about."""
     await store_events(installation.database_url, [_updated(10, {}), _updated(-10, {})], at=T0)
     await store_events(installation.database_url, [_updated(30, {}, tenant="globex")], at=T0, first_offset=50)
-    await _put(installation, _refused(installation, encoded(_updated(0, {"agent_name": 7}))))
+    await put(installation, [_refused(installation, encoded(_updated(0, {"agent_name": 7})))])
     redrive = json.loads(await _shown(installation, "-o", "jsonl"))["redrive"]
     assert redrive["refused"] == "schema_invalid: Expected `str | null`, got `int` - at `$.data.agent_name`"
     assert (redrive["fields"], redrive["later_events"], redrive["latest"]) == (None, 1, "2026-01-31T12:10:00+00:00")
@@ -358,7 +342,7 @@ async def test_show_of_what_would_be_refused_again_counts_what_landed_since(inst
 
 async def test_show_as_json_has_the_bytes_and_their_text(installation: Installation) -> None:
     """Bytes are base64, with a text beside them when they are UTF-8; headers are pairs, times RFC 3339."""
-    await _index(installation)
+    await put(installation, [_letter(installation, number) for number in range(len(VALUES))])
     done = await asyncio.to_thread(installation.run, "dlq", "show", str(uuid.UUID(int=3)), "-o", "json")
     letter = json.loads(done.stdout)
     assert (letter["value_base64"], letter["value_text"]) == ("//4AYmluYXJ5", None)

@@ -12,10 +12,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from persistence.letters import Letter, index
+from persistence.letters import Letter
 from tests.pipeline.test_bad_input import build, finished
 from tests.support.events import encoded
 from tests.support.installation import Installation
+from tests.support.letters import put
 from tests.support.worker import SILTSTONE
 
 FIRST = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -56,18 +57,10 @@ def _letter(installation: Installation, number: int, example: str, reason: str) 
     )
 
 
-async def _index(installation: Installation, letters: list[Letter]) -> None:
-    connection = await asyncpg.connect(installation.dsn)
-    try:
-        await index(connection, letters, 3)
-    finally:
-        await connection.close()
-
-
 @pytest.fixture
 async def indexed(installation: Installation) -> Installation:
     """An installation with three letters of three reasons."""
-    await _index(
+    await put(
         installation,
         [
             _letter(installation, BAD_UTF8, "no-utf8", "bad_utf8"),
@@ -144,7 +137,7 @@ async def test_an_edit_lies_beside_the_original_with_its_history(indexed: Instal
 
 async def test_what_would_still_be_refused_is_not_kept(indexed: Installation) -> None:
     """One line for each distinct reason, with a count and an example, exit 4; `--no-check` keeps it all the same."""
-    await _index(indexed, [_letter(indexed, FIRST_FREE + number, "time-number", "bad_time") for number in range(3)])
+    await put(indexed, [_letter(indexed, FIRST_FREE + number, "time-number", "bad_time") for number in range(3)])
     say = _quiet(indexed, "edit", "--all", "--drop-bad-headers", "--set", "data.kept=1", code=4)
     bad_time = "the attribute time is no RFC 3339 time with an offset, such as 2026-01-31T12:00:00.000Z"
     missing_id = "the attribute id is missing or empty: a producer sets it once"
@@ -165,7 +158,7 @@ async def test_changes_are_made_in_the_order_of_the_help(installation: Installat
     letter = _letter(installation, NO_ID, "missing-id", "schema_registry_framed")
     text = (letter.value or b"").replace(b'"completed"', b'"failed", "error": "caf\xe9\\u0000", "loss": NaN')
     timestamp = 1_769_860_800_123
-    await _index(installation, [letter._replace(value=b"\0\0\0\0\xff" + text, record_timestamp=timestamp)])
+    await put(installation, [letter._replace(value=b"\0\0\0\0\xff" + text, record_timestamp=timestamp)])
     await installation.execute("UPDATE dead_letter SET tenant_id = NULL")
     say = _quiet(
         installation, "edit", _id(NO_ID), "--key-from-event", "--drop-header", "x-own", "--unset", "data.error",
@@ -355,8 +348,8 @@ async def test_reading_the_topic_again_revives_nothing(indexed: Installation) ->
     assert _quiet(indexed, "discard", _id(NO_ID), "--why", "test data") == "1 letter discarded\n"
     assert _quiet(indexed, "edit", _id(BAD_UTF8), "--decode-as", "latin-1") == "1 letter changed\n"
     before = await indexed.fetch("SELECT * FROM dead_letter ORDER BY id")
-    await _index(indexed, [_letter(indexed, NO_ID, "missing-id", "missing_id")])
-    await _index(indexed, [_letter(indexed, BAD_UTF8, "no-utf8", "bad_utf8")])
+    await put(indexed, [_letter(indexed, NO_ID, "missing-id", "missing_id")])
+    await put(indexed, [_letter(indexed, BAD_UTF8, "no-utf8", "bad_utf8")])
     assert await indexed.fetch("SELECT * FROM dead_letter ORDER BY id") == before
 
 
@@ -382,12 +375,12 @@ async def test_purge_deletes_what_is_over(indexed: Installation) -> None:
 
 async def test_a_selection_is_edited_in_several_transactions(installation: Installation) -> None:
     """Each of 1,201 letters is changed once, with one action each, also when values are large."""
-    await _index(
+    await put(
         installation,
         [_letter(installation, FIRST_FREE + number, "no-utf8", "bad_utf8") for number in range(1_200)],
     )
     large = _letter(installation, BAD_UTF8, "no-utf8", "bad_utf8")
-    await _index(installation, [large._replace(value=(large.value or b"") + b" " * 20_000_000)])
+    await put(installation, [large._replace(value=(large.value or b"") + b" " * 20_000_000)])
     say = _quiet(installation, "edit", "--reason", "bad_utf8", "--decode-as", "latin-1", code=4)
     assert say.splitlines()[:1] == ["1200 letters changed"]
     assert "too_large" in say.splitlines()[1]

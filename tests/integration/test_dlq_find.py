@@ -7,17 +7,16 @@ import os
 import shlex
 import subprocess
 import uuid
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
 from persistence.letter_reads import Place
-from persistence.letters import Letter, index
+from persistence.letters import Letter
 from tests.support.installation import Installation
+from tests.support.letters import put
 from tests.support.worker import SILTSTONE
 from workers.cli.dlq.listing import cursor_of, place_of
 
@@ -54,15 +53,6 @@ def letter(installation: Installation, number: int, **changes: Any) -> Letter:
         redrive_count=0,
     )
     return one._replace(**changes)
-
-
-async def put(installation: Installation, letters: Sequence[Letter]) -> None:
-    """Write letters into the index, as a worker does."""
-    connection = await asyncpg.connect(installation.dsn)
-    try:
-        await index(connection, letters, 3)
-    finally:
-        await connection.close()
 
 
 def five(installation: Installation) -> list[Letter]:

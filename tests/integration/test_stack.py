@@ -24,8 +24,6 @@ from localstack import ports
 from localstack.parts import kafka_of, postgres_of
 from localstack.stack import Addresses, StackError, down, start_postgres, status, stop_postgres, up
 
-pytestmark = pytest.mark.xdist_group("stacks")  # they stop and start services
-
 ROOT = Path(__file__).parents[2]  # modules are imported from there until the package is installed
 PROGRAM = [sys.executable, "-c", "from workers.cli.main import main; main()", "stack"]
 PARTITIONS = 12

@@ -62,7 +62,7 @@ class Crash:
         installation = self.installation
         worker = installation.worker(environment=SMALL | {"KAFKA_GROUP_INSTANCE_ID": "one"})
         model = Model(self.traffic.poison)
-        await see_topics(model, self.topics, self.kafka)
+        await see_topics(model, installation)
         for family in Family:
             await installation.settled(family)
         await installation.letters(len(model.letters))

@@ -253,6 +253,7 @@ class Model:
 
     def __init__(self, poison: Mapping[bytes, str], late_tenants: Collection[str] = ()) -> None:
         self.records = 0
+        self.redriven = 0  # of the records, those that a redrive sent back
         self.letters: dict[Place, str] = {}  # a letter for each poisoned record that no redrive sent
         self.maybe: set[Place] = set()  # of late tenants: a letter may be there, and then it is resolved
         self.digests: dict[Place, bytes] = {}  # of the records in both
@@ -277,6 +278,7 @@ class Model:
         where = topic, partition, offset
         what = digest(key, value, headers)
         is_redriven = any(name == "x-dlq-id" for name, _ in headers)
+        self.redriven += is_redriven
         if what in self._poison:
             if not is_redriven:
                 self.letters[where], self.digests[where] = self._poison[what], what

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from contracts.event_type import Family
 from tests.storm.model import Model
 from tests.storm.traffic import Outgoing, Traffic
-from tests.support.installation import consumer_partitions
+from tests.support.installation import Installation, consumer_partitions
 
 CHUNK = 500  # records whose acknowledgements are waited for together
 TRICKLE, TRICKLE_SECONDS = 60, 0.3  # so that there is always something to store
@@ -67,23 +68,8 @@ class Publisher:
         return sent
 
 
-async def see_topics(model: Model, topics: Mapping[str, str], kafka: str) -> None:
-    """Show the model every record of the topics that a read-committed reader sees."""
-    for topic in topics.values():
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=kafka,
-            isolation_level="read_committed",
-            auto_offset_reset="earliest",
-            max_partition_fetch_bytes=4 << 20,
-        )
-        await consumer.start()
-        try:
-            parts = [TopicPartition(topic, p) for p in sorted(await consumer_partitions(consumer, topic))]
-            consumer.assign(parts)
-            ends = await consumer.end_offsets(parts)
-            while any([await consumer.position(p) < ends[p] for p in parts]):
-                for batch in (await consumer.getmany(timeout_ms=500, max_records=5000)).values():
-                    for r in batch:
-                        model.see(r.topic, r.partition, r.offset, r.key, r.value, r.headers)
-        finally:
-            await consumer.stop()
+async def see_topics(model: Model, installation: Installation) -> None:
+    """Show the model every record of the event topics that a read-committed reader sees."""
+    for family in Family:
+        async for r in installation.records(installation.topic(family)):
+            model.see(r.topic, r.partition, r.offset, r.key, r.value, r.headers)

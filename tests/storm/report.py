@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
+from typing import NamedTuple
+
+from tests.storm.faults import Struck
 
 
-@dataclass(frozen=True, slots=True)
-class Strike:
-    """One fault: what was done, how long it lasted, and how long until all was settled that came before its end."""
+class Strike(NamedTuple):
+    """One fault, and in how many seconds after its end all was settled that came before."""
 
-    kind: str
-    said: str
-    at: datetime
-    lasted: float
+    struck: Struck
     recovered: float
 
 
@@ -37,7 +36,7 @@ class Report:
 
     def page(self) -> str:
         """The page."""
-        kinds = sorted({strike.kind for strike in self.strikes})
+        kinds = sorted({strike.struck.name for strike in self.strikes})
         end = "passed" if not self.findings else "FAILED"
         facts = (
             (
@@ -74,9 +73,9 @@ class Report:
         return "\n".join(lines) + "\n"
 
     def _row(self, kind: str) -> str:
-        of_kind = [strike for strike in self.strikes if strike.kind == kind]
+        of_kind = [strike for strike in self.strikes if strike.struck.name == kind]
         again = [strike.recovered for strike in of_kind]
-        lasted = statistics.median(strike.lasted for strike in of_kind)
+        lasted = statistics.median(strike.struck.seconds for strike in of_kind)
         return f"| {kind} | {len(of_kind)} | {lasted:.1f} | {statistics.median(again):.1f} | {max(again):.1f} |"
 
 

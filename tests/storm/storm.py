@@ -60,12 +60,14 @@ class Storm:
             topics = {family.value: field.installation.topic(family) for family in Family}
             publisher = Publisher(traffic, topics, field.installation.services.kafka)
             watching = asyncio.create_task(self._watch_memory(field))
-            async with asyncio.TaskGroup() as group:
-                group.create_task(publisher.run(self._wanted, self._is_over))
-                group.create_task(self._strike_all(field, publisher))
-            await self._come_to_rest(field)
-            watching.cancel()
-            await self._judge(field, topics, publisher)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(publisher.run(self._wanted, self._is_over))
+                    group.create_task(self._strike_all(field, publisher))
+                await self._come_to_rest(field)
+            finally:
+                watching.cancel()
+            await self._judge(field, publisher)
         finally:
             await field.close()
         self.report.seconds = time.monotonic() - began
@@ -86,7 +88,7 @@ class Storm:
             caught_up = partial(_has_settled, field, await publisher.ends())
             await until(f"all is settled that came before the end of: {struck}", caught_up, RECOVERY_SECONDS)
             recovered = time.monotonic() - began
-            report.strikes.append(Strike(struck.name, struck.what, struck.at, struck.seconds, recovered))
+            report.strikes.append(Strike(struck, recovered))
             self._say(f"{len(report.strikes):>4}/{self._strikes}  {publisher.sent:>9,} records  {struck}; "
                       f"settled after {recovered:.1f} s")  # fmt: skip
             field.check()
@@ -117,10 +119,10 @@ class Storm:
             await field.installation.settled(family, SETTLED_SECONDS)
         await until("no letter is on its way", is_settled, SETTLED_SECONDS)
 
-    async def _judge(self, field: Field, topics: dict[str, str], publisher: Publisher) -> None:
+    async def _judge(self, field: Field, publisher: Publisher) -> None:
         report, installation = self.report, field.installation
         model = Model(self._traffic.poison, self._traffic.late)
-        await see_topics(model, topics, installation.services.kafka)
+        await see_topics(model, installation)
         report.records, report.events, report.letters = model.records, model.events, len(model.letters)
         self._say(f"{model.records:,} records in the topics; comparing every row and letter with the model")
 
@@ -130,8 +132,8 @@ class Storm:
 
         await until("every letter is indexed", indexed, SETTLED_SECONDS)
         report.findings += await differences(installation.dsn, model)
-        if model.records < publisher.sent:
-            report.findings.append(f"{publisher.sent} records were acknowledged, {model.records} are in the topics")
+        if (published := model.records - model.redriven) != publisher.sent:
+            report.findings.append(f"{publisher.sent} records were acknowledged, {published} are in the topics")
         verified = await asyncio.to_thread(installation.run, "verify")
         if verified.returncode:
             report.findings.append(f"verify: exit {verified.returncode}: {verified.stdout}{verified.stderr}")
@@ -143,9 +145,9 @@ class Storm:
     def _deadlocks(self, field: Field) -> list[str]:
         """The workers' own deadlocks: they take locks in one order, so that only a fault makes one."""
         made = [
-            (s.at, s.at + timedelta(seconds=s.lasted + s.recovered))
-            for s in self.report.strikes
-            if s.kind in ("deadlock", "deadlock said")
+            (struck.at, struck.at + timedelta(seconds=struck.seconds + recovered))
+            for struck, recovered in self.report.strikes
+            if struck.name in ("deadlock", "deadlock said")
         ]
         own = [
             entry["timestamp"]

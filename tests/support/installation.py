@@ -114,8 +114,8 @@ class Installation:
         finally:
             await producer.stop()
 
-    async def read_all(self, topic: str) -> list[ConsumerRecord[Any, Any]]:
-        """Every record that a read-committed reader sees in a topic, by partition and offset."""
+    async def records(self, topic: str) -> AsyncIterator[ConsumerRecord[Any, Any]]:
+        """Every record that a read-committed reader sees in a topic."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.services.kafka,
             isolation_level="read_committed",
@@ -124,7 +124,6 @@ class Installation:
             fetch_max_wait_ms=20,  # a broker answers nothing else on a connection while a fetch of nothing waits
         )
         await consumer.start()
-        records: list[ConsumerRecord[Any, Any]] = []
         try:
             parts = [TopicPartition(topic, p) for p in sorted(await consumer_partitions(consumer, topic))]
             consumer.assign(parts)
@@ -132,10 +131,14 @@ class Installation:
             await consumer.seek_to_beginning(*parts)
             while any([await consumer.position(p) < ends[p] for p in parts]):
                 for batch in (await consumer.getmany(timeout_ms=500)).values():
-                    records += batch
+                    for record in batch:
+                        yield record
         finally:
             await consumer.stop()
-        return sorted(records, key=lambda r: (r.partition, r.offset))
+
+    async def read_all(self, topic: str) -> list[ConsumerRecord[Any, Any]]:
+        """The same in a list, by partition and offset."""
+        return sorted([record async for record in self.records(topic)], key=lambda r: (r.partition, r.offset))
 
     @asynccontextmanager
     async def _offsets(self, family: Family | str) -> AsyncIterator[Callable[[], Awaitable[dict[int, int]]]]:

@@ -237,7 +237,7 @@ def test_letters_are_of_poison_and_of_late_tenants() -> None:
     model.see("t", 0, 3, None, late, trip)
     assert model.letters == {("t", 0, 1): "not_cloudevent", ("t", 1, 1): "not_cloudevent"}
     assert model.maybe == {("t", 0, 2)}
-    assert (model.events, model.records) == (1, 5)
+    assert (model.events, model.records, model.redriven) == (1, 5, 2)
     with pytest.raises(ValueError, match="t 0 9 is no poison, and no event"):
         model.see("t", 0, 9, None, b"{}", ())
 
