@@ -10,12 +10,21 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from contracts.event_type import EventType
-from contracts.fields import DECIMAL_PATTERN, NUMERIC_DIGITS_MAX, NUMERIC_SCALE_MAX, Data, kinds_of, required_of
+from contracts.fields import (
+    DECIMAL_PATTERN,
+    INDEXED_MAX,
+    NUMERIC_DIGITS_MAX,
+    NUMERIC_SCALE_MAX,
+    Data,
+    kinds_of,
+    required_of,
+)
 from contracts.refusal import Reason, Refusal, Stage
 from contracts.text import check_nesting
 
 _ENUM = "Invalid enum value"
 _OUT_OF_RANGE = re.compile(r"^(Expected `int` [<>]=|Number out of range)")
+_TOO_LONG_FOR_AN_INDEX = f"Expected `str` of length <= {INDEXED_MAX}"
 _BAD_DECIMAL = re.compile(r"^Invalid decimal string - at `\$\.(\w+)`$")
 _DECIMAL = re.compile(DECIMAL_PATTERN)
 _NULL = re.compile(b"null")
@@ -69,8 +78,14 @@ def _decode(decoder: "msgspec.json.Decoder[Data]", raw: Raw, path: str) -> Data:
     except msgspec.MsgspecError as error:
         said = _without_value(str(error))
         message = said.replace("`$", f"`{path}", 1) if "`$" in said else f"{said} - at `{path}`"
-        reason = Reason.numeric_out_of_range if _is_out_of_range(said, raw) else Reason.schema_invalid
-        raise Refusal(reason, Stage.schema, message, exception=type(error).__name__) from None
+        raise Refusal(_reason(said, raw), Stage.schema, message, exception=type(error).__name__) from None
+
+
+def _reason(said: str, raw: Raw) -> Reason:
+    """For what msgspec says: the reason that Postgres would have refused it for, where there is one."""
+    if _is_out_of_range(said, raw):
+        return Reason.numeric_out_of_range
+    return Reason.constraint_violation if said.startswith(_TOO_LONG_FOR_AN_INDEX) else Reason.schema_invalid
 
 
 def _without_value(said: str) -> str:

@@ -9,6 +9,7 @@ from contracts.fields import (
     BigInteger,
     Data,
     Id,
+    Indexed,
     Integer,
     JsonObject,
     Maybe,
@@ -26,7 +27,7 @@ Status = Literal["open", "analyzing", "resolved", "escalated"]
 class ExceptionChanges(Data):
     """`set`: the fields of the exception that the event changes."""
 
-    domain: Maybe[Text] = UNSET
+    domain: Maybe[Indexed] = UNSET
     type: Maybe[Text] = UNSET
     severity: Maybe[Severity] = UNSET
     status: Maybe[Status] = UNSET
@@ -42,7 +43,7 @@ class ExceptionChanges(Data):
 class NewException(ExceptionChanges, kw_only=True):
     """`set` of a new exception."""
 
-    domain: Text
+    domain: Indexed
     type: Text
     severity: Severity
     source_system: Text

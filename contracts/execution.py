@@ -11,6 +11,7 @@ from contracts.fields import (
     Data,
     Flag,
     Id,
+    Indexed,
     Integer,
     Json,
     JsonObject,
@@ -99,7 +100,7 @@ class RunStarted(Data):
     provider: Maybe[Label] = UNSET
     model: Maybe[Model] = UNSET
     source: Maybe[Label] = UNSET
-    external_ref: Maybe[Text] = UNSET
+    external_ref: Maybe[Indexed] = UNSET
     input_filename: Maybe[Name] = UNSET
     config_snapshot: Optional[Json] = UNSET
     initial_state: Optional[JsonObject] = UNSET
@@ -121,7 +122,7 @@ class RunUpdated(_RunResult):
     provider: Maybe[Label] = UNSET
     model: Maybe[Model] = UNSET
     source: Maybe[Label] = UNSET
-    external_ref: Maybe[Text] = UNSET
+    external_ref: Maybe[Indexed] = UNSET
     input_filename: Maybe[Name] = UNSET
     config_snapshot: Optional[Json] = UNSET
     initial_state: Optional[JsonObject] = UNSET

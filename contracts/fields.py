@@ -19,6 +19,7 @@ BIGINT_MAX = 2**63 - 1
 INTEGER_MAX = 2**31 - 1
 NUMERIC_DIGITS_MAX = 131_072  # before the point, and below
 NUMERIC_SCALE_MAX = 16_383  # after it: PostgreSQL, "Numeric Types", table 8.2
+INDEXED_MAX = 640  # characters: with four bytes each, and what stands beside it, the 2,704 bytes of a btree's row
 DECIMAL_PATTERN = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 
 
@@ -32,6 +33,9 @@ Name = Annotated[str, _meta("text", max_length=255)]
 Model = Annotated[str, _meta("text", max_length=100)]
 Label = Annotated[str, _meta("text", max_length=50)]
 Text = Annotated[str, _meta("text")]
+Indexed = Annotated[str, _meta("text", max_length=INDEXED_MAX)]
+"""A text that a state's index holds. Postgres would refuse a longer one, but only of the event whose value is the
+latest: the verdict must be the event's own, whatever came before it."""
 Flag = Annotated[bool, _meta("boolean")]
 Count = Annotated[int, _meta("bigint", ge=0, le=BIGINT_MAX)]
 BigInteger = Annotated[int, _meta("bigint", ge=-BIGINT_MAX - 1, le=BIGINT_MAX)]

@@ -48,7 +48,8 @@ def tenant_refusal(event: Event, status: str | None) -> Refusal | None:
 def refusal_of(judged: Event | Refusal, statuses: Mapping[str, str]) -> Refusal | None:
     """Why a worker would refuse what was judged, as far as its bytes and the tenants' statuses tell.
 
-    What only Postgres refuses is not seen: a text too long for an index, a number in free JSON that no numeric holds.
+    What only Postgres refuses is not seen: a number in free JSON that no numeric holds, a constraint of the
+    installation's own.
     """
     if isinstance(judged, Refusal):
         return judged

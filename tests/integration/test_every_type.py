@@ -2,10 +2,15 @@
 
 import hashlib
 import json
+import random
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+from msgspec import Struct
+
+from contracts.fields import INDEXED_MAX
 from contracts.registry import EVENT_TYPES
 from persistence.logs import LOG_BY_NAME
 from persistence.states import STATE_BY_NAME, Rule
@@ -71,6 +76,47 @@ async def test_every_type_is_stored_and_reads_back_equal(installation: Installat
     ]
     seen = datetime.fromisoformat(captured["time"])
     assert (blocks[0]["first_seen_at"], blocks[0]["last_seen_at"]) == (seen, seen)
+
+
+LONGEST_ENVELOPE = {"id": 128, "source": 256, "subject": 256, "traceparent": 256, "sequence": 32}
+
+
+def longest(declared: type[Struct]) -> dict[str, Any]:
+    """Every text of data as long as it may be, of random characters with four bytes each: nothing packs them."""
+    schema, components = msgspec.json.schema_components([declared])
+    members = components[declared.__name__]["properties"]
+    assert schema
+    return {
+        name: text_of(limit)
+        for name, member in members.items()
+        if (limit := max((of.get("maxLength", 0) for of in (member, *member.get("anyOf", ()))), default=0))
+    }
+
+
+def text_of(length: int) -> str:
+    """So many characters beyond the first plane."""
+    return "".join(chr(random.randrange(0x20000, 0x2A000)) for _ in range(length))
+
+
+async def test_the_longest_texts_fit_into_every_index(installation: Installation) -> None:
+    """An event that the contract takes is not refused for its length, whatever its script: no index is too narrow."""
+    values = []
+    for number, name in enumerate(sorted(EVENT_TYPES)):
+        one, kind = json.loads(golden.value(name)), EVENT_TYPES[name]
+        one |= {attribute: text_of(length) for attribute, length in LONGEST_ENVELOPE.items()} | {"tenantid": "a" * 63}
+        one["data"] |= longest(kind.data)
+        if kind.changes is not None:
+            one["data"]["set"] = (one["data"].get("set") or {}) | longest(kind.changes)
+        one["id"] = f"{number:03}" + one["id"][3:]
+        values.append(one)
+    texts = [len(text) for one in values for text in one["data"].values() if isinstance(text, str)]
+    assert (max(texts), texts.count(255) > 10) == (INDEXED_MAX, True)
+    database = database_of(installation.database_url)
+    try:
+        stored = await store_batch(database, [decoded(one) for one in values])
+    finally:
+        await database.engine.dispose()
+    assert (stored.stored, stored.duplicate) == (len(EVENT_TYPES), 0)
 
 
 async def check_log(

@@ -2,9 +2,11 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from contracts.fields import INDEXED_MAX
 from contracts.refusal import Reason, Stage
 from contracts.text import MAX_VALUE_BYTES
 from tests.support.decoding import STAMP, decoded, finished, refusal, verdict
@@ -12,6 +14,7 @@ from tests.support.decoding import STAMP, decoded, finished, refusal, verdict
 NOT_CLOUDEVENT = (Reason.not_cloudevent, Stage.envelope)
 BAD_JSON = (Reason.bad_json, Stage.decode)
 BAD_TIME = (Reason.bad_time, Stage.envelope)
+TOO_LONG = "x" * (INDEXED_MAX + 1)
 
 
 @pytest.mark.parametrize(
@@ -272,3 +275,18 @@ def test_an_empty_sequence_is_a_missing_one() -> None:
     assert decoded(finished() | {"sequence": None}).sequence is None
     assert decoded(finished()).sequence is None
     assert verdict(finished(sequence=7)) == NOT_CLOUDEVENT
+
+
+@pytest.mark.parametrize(
+    ("type_", "data"),
+    [
+        ("run.started", {"kind": "test", "external_ref": TOO_LONG}),
+        ("run.updated", {"external_ref": TOO_LONG}),
+        ("exception.updated", {"actor_type": "agent", "set": {"domain": TOO_LONG}}),
+    ],
+)
+def test_a_text_that_no_index_holds_is_refused_whatever_came_before(type_: str, data: dict[str, Any]) -> None:
+    """Postgres would refuse it only of the event whose value is the latest; the event alone must tell."""
+    one = finished(type=f"siltstone.{type_}.v1") | {"data": data}
+    assert verdict(one) == (Reason.constraint_violation, Stage.schema)
+    assert "- at `$.data." in refusal(one).message

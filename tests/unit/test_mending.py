@@ -77,9 +77,8 @@ MENDED: dict[str, tuple[str | None, Sequence[Step]]] = {
     "nul": ("unstorable_text", [mending.replace_unstorable("")]),
     "lone-surrogate": ("unstorable_text", [mending.replace_unstorable("\ufffd")]),
     "integer-too-large": ("numeric_out_of_range", _unset("data.tokens_input")),
-    # Only Postgres refuses these two.
-    "json-number-too-large": (None, _set("data.final_state.a=0")),
-    "text-too-long-for-index": (None, _unset("data.external_ref")),
+    "json-number-too-large": (None, _set("data.final_state.a=0")),  # only Postgres refuses it
+    "text-too-long-for-index": ("constraint_violation", _unset("data.external_ref")),
 }
 
 

@@ -12,7 +12,7 @@ from tests.storm.traffic import Outgoing, Traffic
 
 BASE = datetime.now(UTC)
 WINDOW = TimeWindow(datetime(2000, 1, 1, tzinfo=UTC))
-ONLY_STORED = {"tenant_unknown", "tenant_suspended", "numeric_out_of_range", "constraint_violation"}
+ONLY_STORED = {"tenant_unknown", "tenant_suspended", "numeric_out_of_range"}
 """Reasons that bytes alone do not always tell."""
 
 
