@@ -30,6 +30,8 @@ class Starts:
 
         Raises Stop when a partition ends below what the ledger settled: the topic was made anew.
         """
+        # Before the ends: after them, this process may be suspended while others settle records beyond.
+        settled = await self._settled(partitions)
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 answers = await asyncio.gather(*map(consumer.committed, partitions))
@@ -38,7 +40,6 @@ class Starts:
         except (KafkaError, OSError, TimeoutError) as error:
             raise RetryLater(f"offsets cannot be read: {type(error).__name__}", "kafka") from error
         committed = dict(zip(partitions, answers, strict=True))
-        settled = await self._settled(partitions)
         for partition in partitions:
             if ends[partition] < settled[partition]:
                 raise Stop(

@@ -1,12 +1,17 @@
 """Faults that every record shares end the worker, with one clear line and nothing dead-lettered."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.support.events import event, extraction, record
 from tests.support.faults import create_topics_again, delete_topic, last_words
 from tests.support.installation import Installation, drop_database, make_database
+from tests.support.storing import database_of
 from tests.support.worker import WorkerProcess
+from workers.starts import Starts
 
 
 async def stopped(worker: WorkerProcess) -> str:
@@ -111,3 +116,41 @@ async def test_a_topic_made_anew_stops_the_worker(installation: Installation) ->
         assert await installation.read_all(installation.dlq(family)) == []
     assert await installation.tables() == rows
     assert len(rows["extraction_event"]) == len(rows["run_event"]) == 30
+
+
+class SuspendedReader(AIOKafkaConsumer):  # type: ignore[misc] # aiokafka has no types
+    """Stands still after it was told where partitions end, while others go on."""
+
+    meanwhile: Callable[[], Awaitable[None]]
+
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """The ends, as they were before."""
+        ends: dict[TopicPartition, int] = await super().end_offsets(partitions)
+        await self.meanwhile()
+        return ends
+
+
+async def test_a_worker_that_was_suspended_takes_no_topic_for_a_new_one(installation: Installation) -> None:
+    """What others settled after it had asked where a partition ends is no sign that the topic was made anew."""
+    await installation.create_topics(1)
+    topic = installation.topic("extraction")
+    await installation.worker("--family", "extraction").ready()
+    await installation.produce(topic, [record(extraction(n)) for n in range(10)])
+    await installation.settled("extraction")
+
+    async def others_go_on() -> None:
+        await installation.produce(topic, [record(extraction(n)) for n in range(10, 15)])
+        await installation.settled("extraction")
+
+    group = f"{installation.settings.kafka_group_id}.extraction"
+    reader = SuspendedReader(bootstrap_servers=installation.services.kafka)
+    reader.meanwhile = others_go_on
+    member = AIOKafkaConsumer(bootstrap_servers=installation.services.kafka, group_id=group, enable_auto_commit=False)
+    database = database_of(installation.database_url)
+    try:
+        await asyncio.gather(reader.start(), member.start())
+        place = TopicPartition(topic, 0)
+        assert await Starts(database, reader, group).of([place], member) == {place: 10}
+        assert await installation.committed("extraction") == {0: 15}
+    finally:
+        await asyncio.gather(reader.stop(), member.stop(), database.close())
