@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import random
 import shutil
 import sys
@@ -20,6 +21,7 @@ def main() -> int:
     parser.add_argument("--most-seconds", type=float, default=60, help="no fault that takes longer")
     parser.add_argument("--report", type=Path, help="write the report to this file")
     options = parser.parse_args()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the storm's own clients, while Kafka is away
     print(f"seed {options.seed}", flush=True)  # noqa: T201 - a program for a terminal
     folder = Path(tempfile.mkdtemp(prefix="siltstone-storm-"))
     print(f"logs of the workers: {folder}; deleted when all is well", flush=True)  # noqa: T201

@@ -10,6 +10,10 @@ from typing import NamedTuple
 
 from tests.storm.faults import Struck
 
+SAMPLE_SECONDS = 2.0
+LONG_SECONDS = 300
+MOST_MEMORY_MB = 300
+
 
 class Strike(NamedTuple):
     """One fault, and in how many seconds after its end all was settled that came before."""
@@ -28,9 +32,7 @@ class Report:
     events: int = 0
     letters: int = 0
     seconds: float = 0.0
-    peak_memory_mb: float = 0.0
-    growth_mb: float = 0.0
-    workers: int = 0
+    memory: Sequence[Sequence[float]] = ()  # of each worker, in MB, one sample every SAMPLE_SECONDS
     strikes: list[Strike] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
 
@@ -43,11 +45,8 @@ class Report:
                 f"{self.records:,} records published and redriven, {self.events:,} different events, "
                 f"{self.letters:,} bad records"
             ),
-            f"{len(self.strikes)} faults of {len(kinds)} kinds, {self.workers} workers started in all",
-            (
-                f"a worker's memory: at most {self.peak_memory_mb:.0f} MB; the one that lived longest grew by "
-                f"{self.growth_mb:.0f} MB from its first quarter to its last (medians)"
-            ),
+            f"{len(self.strikes)} faults of {len(kinds)} kinds, {len(self.memory)} workers started in all",
+            self._memory(),
             ", ".join(
                 (
                     f"Python {platform.python_version()}",
@@ -72,6 +71,16 @@ class Report:
             lines += ["", "## What was wrong", "", *(f"- {finding}" for finding in self.findings)]
         return "\n".join(lines) + "\n"
 
+    def _memory(self) -> str:
+        long = [growth(samples) for samples in self.memory if len(samples) * SAMPLE_SECONDS >= LONG_SECONDS]
+        text = f"a worker's memory: at most {peak(self.memory):.0f} MB (limit {MOST_MEMORY_MB})"
+        if not long:
+            return text
+        return (
+            f"{text}; {len(long)} workers lived for over {LONG_SECONDS // 60} minutes: from its second third to its "
+            f"last one grew by {statistics.median(long):.0f} MB (median), {max(long):.0f} MB (worst)"
+        )
+
     def _row(self, kind: str) -> str:
         of_kind = [strike for strike in self.strikes if strike.struck.name == kind]
         again = [strike.recovered for strike in of_kind]
@@ -79,9 +88,12 @@ class Report:
         return f"| {kind} | {len(of_kind)} | {lasted:.1f} | {statistics.median(again):.1f} | {max(again):.1f} |"
 
 
+def peak(memory: Sequence[Sequence[float]]) -> float:
+    """The most that any worker took."""
+    return max(max(samples) for samples in memory)
+
+
 def growth(samples: Sequence[float]) -> float:
-    """From the median of the first quarter to that of the last; 0 for too few samples."""
-    quarter = len(samples) // 4
-    if not quarter:
-        return 0.0
-    return statistics.median(samples[-quarter:]) - statistics.median(samples[:quarter])
+    """From the median of the second third to that of the last: the first is the time in which caches fill."""
+    third = len(samples) // 3
+    return statistics.median(samples[-third:]) - statistics.median(samples[third:-third])

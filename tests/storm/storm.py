@@ -17,14 +17,13 @@ from tests.storm.compare import differences
 from tests.storm.field import Field
 from tests.storm.model import Model
 from tests.storm.publishing import Publisher, see_topics
-from tests.storm.report import Report, Strike, growth
+from tests.storm.report import MOST_MEMORY_MB, SAMPLE_SECONDS, Report, Strike, peak
 from tests.storm.traffic import Traffic
 from tests.support.waiting import until
 
 AHEAD = 0.03  # share of all records that may be published before their share of the faults has struck
 RECOVERY_SECONDS = 180.0
 SETTLED_SECONDS = 900.0
-SAMPLE_SECONDS = 2.0
 
 DEADLOCK = "40P01"
 SETTLED = """
@@ -138,9 +137,9 @@ class Storm:
         if verified.returncode:
             report.findings.append(f"verify: exit {verified.returncode}: {verified.stdout}{verified.stderr}")
         report.findings += self._deadlocks(field)
-        report.workers = len(self._memory)
-        report.peak_memory_mb = max(max(samples) for samples in self._memory.values())
-        report.growth_mb = growth(max(self._memory.values(), key=len))
+        report.memory = list(self._memory.values())
+        if (most := peak(report.memory)) > MOST_MEMORY_MB:
+            report.findings.append(f"a worker took {most:.0f} MB")
 
     def _deadlocks(self, field: Field) -> list[str]:
         """The workers' own deadlocks: they take locks in one order, so that only a fault makes one."""
