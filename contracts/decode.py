@@ -67,7 +67,7 @@ def decode(value: bytes | None, key: bytes | None, headers: Headers, timestamp_m
     except Refusal as refusal:
         refusal.tenant_id, refusal.event_type = plain.tenantid, kind.name
         raise
-    return _event(kind, plain, time, time_us, plain.data, _rest(plain, {}, nulls))
+    return _event(kind, kind.name, plain, time, time_us, plain.data, _rest(plain, {}, nulls))
 
 
 def _decode_carefully(value: bytes, key: bytes | None, timestamp_ms: int, window: TimeWindow) -> Event:
@@ -87,7 +87,7 @@ def _decode_carefully(value: bytes, key: bytes | None, timestamp_ms: int, window
     except Refusal as refusal:
         refusal.tenant_id, refusal.event_type = envelope.tenantid, envelope.type
         raise
-    return _event(kind, envelope, time, time_us, data, _rest(envelope, unknown, rest_data))
+    return _event(kind, envelope.type, envelope, time, time_us, data, _rest(envelope, unknown, rest_data))
 
 
 def _structured(value: bytes, headers: Headers) -> bytes:
@@ -119,11 +119,12 @@ def _judge(attributes: Attributes, key: bytes | None, timestamp_ms: int, window:
 
 
 def _event(
-    kind: EventType, attributes: Attributes, time: datetime, time_us: int, data: Data, rest: str | None
+    kind: EventType, told: str, attributes: Attributes, time: datetime, time_us: int, data: Data, rest: str | None
 ) -> Event:
     a = attributes
     return Event(
         kind,
+        told,
         event_uid(time_us, a.tenantid, a.source, a.id),
         a.tenantid,
         a.id,

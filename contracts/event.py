@@ -22,10 +22,12 @@ _order_head = struct.Struct(">BQ").pack
 class Event(Struct, gc=False):
     """One event, valid and storable as far as can be known without the database.
 
+    `type_name` is as it was told: an older version's, when the data were brought to that of `type`.
     `rest` is JSON text: {"attributes": unknown ones, "data": unknown fields and explicit nulls}, or None.
     """
 
     type: EventType
+    type_name: str
     uid: bytes
     tenant_id: str
     event_id: str

@@ -30,7 +30,7 @@ Row = tuple[Any, ...]
 """The values of a log's `columns`."""
 
 _envelope = attrgetter(
-    "tenant_id", "subject", "time", "type.name", "event_id", "source", "sequence", "traceparent"
+    "tenant_id", "subject", "time", "type_name", "event_id", "source", "sequence", "traceparent"
 )  # in the order of ENVELOPE_HEAD, the subject's column and ENVELOPE_TAIL
 
 

@@ -42,7 +42,7 @@ def tenant_refusal(event: Event, status: str | None) -> Refusal | None:
         case _:
             reason = Reason.tenant_suspended
             message = f"the tenant is {status}; `siltstone tenants activate` lets it in again"
-    return Refusal(reason, Stage.tenant, message, tenant_id=event.tenant_id, event_type=event.type.name)
+    return Refusal(reason, Stage.tenant, message, tenant_id=event.tenant_id, event_type=event.type_name)
 
 
 def refusal_of(judged: Event | Refusal, statuses: Mapping[str, str]) -> Refusal | None:

@@ -190,5 +190,5 @@ def _refusal(arrived: Arrived, judgement: Judgement) -> Refusal:
         exception=judgement.place if judgement.verdict is Verdict.defect else "BadRow",
         sqlstate=judgement.sqlstate,
         tenant_id=event.tenant_id,
-        event_type=event.type.name,
+        event_type=event.type_name,
     )
