@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; exit; }; done; echo python3)
 
-.PHONY: help setup demo test check docs lock bench-quick bench-dlq storm clean
+.PHONY: help setup demo test check docs lock audit bench-quick bench-dlq storm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -41,9 +41,9 @@ setup: .setup-stamp ## Install everything into .venv from requirements.lock (onc
 demo: .setup-stamp ## Show everything on a local Kafka and Postgres, explained as it runs
 	@$(BIN)/siltstone demo
 
-test: .setup-stamp ## Run the checks, then every test, on a real Kafka and Postgres
+test: .setup-stamp ## Run the checks, then every test, on real Kafkas and Postgreses
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
 
 check: .setup-stamp ## Lint, formatting, types and the direction of imports
 	$(BIN)/ruff check .
@@ -59,6 +59,18 @@ lock: .setup-stamp ## Write the lock files anew from pyproject.toml: for people,
 	$(LOCK) pyproject.toml --all-extras -o requirements.lock
 	$(LOCK) pyproject.toml -c requirements.lock -o requirements-runtime.lock
 	printf 'hatchling>=1.27,<2\n' | $(LOCK) - -c requirements.lock -o requirements-build.lock
+
+# --strict: a package that the service does not know ends it at once; else it would count as free of faults.
+audit: .setup-stamp ## Ask PyPI for known vulnerabilities of what requirements.lock names (AUDIT=osv asks OSV)
+	@[ -x $(BIN)/pip-audit ] || { echo "pip-audit is not in .venv: make lock, then: make setup"; exit 1; }
+	@found=$$(mktemp); trap 'rm -f "$$found"' EXIT; \
+	$(BIN)/pip-audit -r requirements.lock --require-hashes --disable-pip --strict --progress-spinner off \
+		-s $(or $(AUDIT),pypi) -o "$$found" && exit; \
+	if [ -s "$$found" ]; then cat "$$found"; \
+		echo "requirements.lock has packages with known vulnerabilities: raise them in pyproject.toml, then: make lock"; \
+	else echo "nothing was audited: the service above does not answer for every package. A mirror of PyPI does not know"; \
+		echo "vulnerabilities: run make audit where pypi.org is reached, or make audit AUDIT=osv where api.osv.dev is"; fi; \
+	exit 1
 
 bench-quick: .setup-stamp ## Measure a worker against the limit of this machine, in a few minutes
 	$(BIN)/python -m bench.quick

@@ -4,9 +4,9 @@ import asyncio
 
 from alembic import context
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from persistence.columns import metadata
+from persistence.engine import engine_of
 from persistence.migrate import ADVISORY_LOCK, BECOME_OWNER, run_script
 
 import persistence.tables  # noqa: F401, isort: skip - fills `metadata`
@@ -36,7 +36,7 @@ def migrate(connection: Connection) -> None:
 
 
 async def migrate_url(url: str) -> None:
-    engine = create_async_engine(url)
+    engine = engine_of(url)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(migrate)

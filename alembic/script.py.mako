@@ -10,7 +10,7 @@ branch_labels = None
 depends_on = None
 
 UP = """
-"""
+"""  # lock tables in the workers' order (logs, states, letters, ledger): another order deadlocks with them
 
 DOWN = """
 """

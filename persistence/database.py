@@ -7,8 +7,10 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import event
-from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from persistence import migrate
+from persistence.engine import engine_of
 
 WORKER = "siltstone_worker"
 OPERATOR = "siltstone_operator"
@@ -22,6 +24,7 @@ SESSION_LIMITS = {
     "transaction_timeout": "120s",
 }
 CONNECT_TIMEOUT_SECONDS = 10
+NOT_THERE = asyncpg.SyntaxOrAccessError  # SQLSTATE class 42: a table, a column, a function, a privilege
 COMMAND_TIMEOUT_SECONDS = 150  # above every limit of the server's: for a line that went silent
 
 
@@ -36,8 +39,20 @@ class PoolLimits:
     echo: bool = False
 
 
+class MigratedAway(Exception):
+    """A table, column or privilege was not there, and the database has been migrated since the program looked."""
+
+    def __init__(self, revision: str | None, known: str | None) -> None:
+        at = f"at revision {revision}" if revision else "at no revision"
+        super().__init__(f"the database was migrated and is {at}; this program knows {known}")
+
+
 class Database:
-    """The engine of one process, as one role."""
+    """The engine of one process, as one role.
+
+    Once `migrated` is set, to where the database is when its schema fits the program, an error that a migration may
+    have caused becomes MigratedAway when it was migrated since.
+    """
 
     def __init__(
         self,
@@ -50,8 +65,8 @@ class Database:
     ) -> None:
         pool = pool or PoolLimits()
         self._settings = {**SESSION_LIMITS, **(limits or {}), "timezone": "UTC"} | ({"role": role} if role else {})
-        self.engine: AsyncEngine = create_async_engine(
-            make_url(url).set(drivername="postgresql+asyncpg"),
+        self.engine: AsyncEngine = engine_of(
+            url,
             pool_size=pool.size,
             max_overflow=pool.max_overflow,
             pool_timeout=pool.timeout_seconds,
@@ -63,6 +78,7 @@ class Database:
                 "server_settings": {"application_name": application},
             },
         )
+        self.migrated: migrate.Migrated | None = None
         event.listen(self.engine.sync_engine, "connect", self._on_connect)
 
     def _on_connect(self, adapted: Any, _record: Any) -> None:
@@ -78,12 +94,15 @@ class Database:
         Errors of the driver go past SQLAlchemy's own check for dead connections, so after any error the
         connection is thrown away: a pool would serve a dead one for ever.
         """
+        known = self.migrated
         async with self.engine.connect() as connection:
             driver, info = await driver_of(connection)
             try:
                 yield driver, info
-            except BaseException:
+            except BaseException as error:
                 await connection.invalidate()
+                if known and isinstance(error, NOT_THERE):
+                    await self._look_again(known)
                 raise
 
     @asynccontextmanager
@@ -94,6 +113,15 @@ class Database:
             driver.transaction(isolation="repeatable_read" if readonly else None, readonly=readonly),
         ):
             yield driver
+
+    async def _look_again(self, known: migrate.Migrated) -> None:
+        async with self.engine.connect() as connection:
+            driver, _ = await driver_of(connection)
+            found = await migrate.current(driver)
+        if found.revision == known.revision:
+            self.migrated = found  # it is back
+        if found != known:
+            raise MigratedAway(found.revision, known.revision)
 
     async def close(self) -> None:
         """Close every connection."""

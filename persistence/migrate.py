@@ -5,7 +5,7 @@ alembic is imported where it is used: it is slow to load, and most commands neve
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import asyncpg
 from sqlalchemy import Connection
@@ -91,12 +91,19 @@ def head() -> str:
     return ScriptDirectory(str(scripts())).get_current_head() or ""
 
 
-async def current(connection: asyncpg.Connection) -> str | None:
-    """The revision of a database; None when it was never migrated."""
+class Migrated(NamedTuple):
+    """Which revision a database is at, and the transaction that brought it there: no two migrations have the same."""
+
+    revision: str | None = None
+    transaction: str | None = None
+
+
+async def current(connection: asyncpg.Connection) -> Migrated:
+    """Where a database is; nothing is known of one that was never migrated."""
     if await connection.fetchval("SELECT to_regclass('public.alembic_version')") is None:
-        return None
-    version: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
-    return version
+        return Migrated()
+    row = await connection.fetchrow("SELECT version_num, xmin::text FROM alembic_version")
+    return Migrated(*row) if row else Migrated()
 
 
 def driver_dsn(url: str) -> str:

@@ -1,6 +1,7 @@
 """What a database error means for a batch: retry, refuse the record, or stop. Judged by SQLSTATE, never by text."""
 
 import asyncio
+import ssl
 from enum import Enum
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from contracts.refusal import Reason
+from persistence.database import MigratedAway
 
 DATABASE_ERRORS = (
     asyncpg.PostgresError,
@@ -89,8 +91,21 @@ def judge(error: BaseException) -> Judgement:
             return Judgement(
                 Verdict.refuse, None, Reason.unstorable_text, _place("a text", cause), "UnicodeEncodeError"
             )
+        case _:
+            return _judge_connection(cause)
+
+
+def _judge_connection(cause: BaseException | None) -> Judgement:
+    """What no SQLSTATE tells: the line to Postgres, the pool, a migration; else our own code."""
+    match cause:
+        case asyncpg.ClientConfigurationError() | ssl.SSLCertVerificationError():
+            said = getattr(cause, "verify_message", type(cause).__name__)
+            message = f"no safe connection ({said}): check sslmode and sslrootcert in DATABASE_URL, and its host"
+            return Judgement(Verdict.stop, None, Reason.unexpected, message, "TLS")
         case asyncpg.InterfaceError() | asyncpg.InternalClientError() | OSError() | asyncio.TimeoutError():
             return Judgement(Verdict.retry, None, Reason.unexpected, _place("the connection", cause), "connection")
+        case MigratedAway():
+            return Judgement(Verdict.retry, None, Reason.unexpected, str(cause), "migration")
         case PoolTimeoutError():
             return Judgement(Verdict.retry, None, Reason.unexpected, "no connection came free in the pool", "pool")
         case _:
@@ -101,7 +116,7 @@ def _is_the_clients(error: BaseException) -> bool:
     """Whether asyncpg's DataError was raised before anything was sent: the server's has a severity."""
     if isinstance(error, asyncpg.PostgresError):
         return getattr(error, "severity", None) is None
-    return isinstance(error, asyncpg.InterfaceError)
+    return isinstance(error, asyncpg.InterfaceError) and not isinstance(error, asyncpg.ClientConfigurationError)
 
 
 def named_objects(error: BaseException) -> str:

@@ -2,14 +2,15 @@
 
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 FILE_SUFFIX = "_FILE"
@@ -51,7 +52,9 @@ class Settings(BaseSettings):
         "KAFKA_GROUP_INSTANCE_ID", None, "static membership, unique for each worker; off unless set"
     )
     database_url: SecretStr = _variable(
-        "DATABASE_URL", SecretStr("postgresql+asyncpg://localhost/siltstone"), "postgresql+asyncpg://…"
+        "DATABASE_URL",
+        SecretStr("postgresql+asyncpg://localhost/siltstone"),
+        "postgresql+asyncpg://…, with sslmode and sslrootcert as libpq has them",
     )
     migration_database_url: SecretStr | None = _variable(
         "SILTSTONE_MIGRATION_DATABASE_URL", None, "the login that may migrate; DATABASE_URL unless set"
@@ -100,6 +103,13 @@ class Settings(BaseSettings):
             raise ValueError("expected a time from 1970 on: a row's key counts milliseconds from there")
         return value
 
+    @field_validator("kafka_bootstrap_servers")
+    @classmethod
+    def _are_servers(cls, value: str) -> str:
+        if not all(re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?", name.strip()) for name in value.split(",")):
+            raise ValueError("expected host:port, by comma")
+        return value
+
     @field_validator("dlq_extra_topics")
     @classmethod
     def _are_topics(cls, value: str) -> str:
@@ -112,12 +122,38 @@ class Settings(BaseSettings):
     def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             try:
-                name = make_url(value.get_secret_value()).get_backend_name()
-            except ArgumentError:
-                name = ""
-            if name != "postgresql":
+                url = make_url(value.get_secret_value())
+            except (ArgumentError, ValueError):  # the latter quotes what stands in the place of a port
+                url = URL.create("")
+            if url.get_backend_name() != "postgresql":
                 raise ValueError("expected postgresql+asyncpg://user:password@host:port/database")
+            if root := url.query.get("sslrootcert"):
+                _check_authorities(Path(str(root)))
         return value
+
+    @field_validator("kafka_ssl_ca_location")
+    @classmethod
+    def _holds_authorities(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            _check_authorities(value)
+        return value
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        """What one variable asks for is there in the others."""
+        certificate, key = self.kafka_ssl_certificate_location, self.kafka_ssl_key_location
+        is_login = self.kafka_security_protocol.startswith("SASL")
+        if is_login and not (self.kafka_sasl_username and self.kafka_sasl_password):
+            raise ValueError(f"{self.kafka_security_protocol} needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD")
+        if certificate or key:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate or "", key, password="")
+            except OSError as error:
+                raise ValueError(
+                    "KAFKA_SSL_CERTIFICATE_LOCATION and KAFKA_SSL_KEY_LOCATION: expected PEM files of a certificate "
+                    f"and of its key, without a password ({type(error).__name__})"
+                ) from None
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -139,6 +175,13 @@ class Settings(BaseSettings):
     def owner_url(self) -> str:
         """The URL for migrations."""
         return (self.migration_database_url or self.database_url).get_secret_value()
+
+
+def _check_authorities(path: Path) -> None:
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise ValueError(f"expected a PEM file of certificates ({type(error).__name__})") from None
 
 
 def _names(listed: str) -> list[str]:
@@ -175,7 +218,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        faults = [f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors(include_input=False)]
+        faults = [": ".join((*map(str, e["loc"]), e["msg"])) for e in error.errors(include_input=False)]
         raise InvalidSettings("these variables cannot be used:\n  " + "\n  ".join(faults)) from None
 
 
@@ -183,4 +226,4 @@ def _read_secret(variable: str, path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSettings(f"{variable} names {path}, which cannot be read: {error.__class__.__name__}") from None
+        raise InvalidSettings(f"{variable} does not name a file that can be read: {type(error).__name__}") from None

@@ -11,6 +11,7 @@ from persistence.database import WORKER, Database, PoolLimits
 from workers import kafka
 from workers.failure import GivenUp, RetryLater, Stop
 from workers.judging import judged
+from workers.kafka_trouble import trouble
 from workers.settings import Settings
 
 START_SECONDS = 60.0
@@ -30,23 +31,29 @@ def database(settings: Settings, application: str, role: str | None = WORKER) ->
 
 
 async def check_schema(opened: Database, stopping: asyncio.Event) -> None:
-    """Raise Stop unless the database is migrated to what this program knows. An outage is waited for."""
+    """Raise Stop unless the database is migrated to what this program knows. An outage is waited for.
+
+    From then on a worker holds, and does not stop, while the database is migrated away from that.
+    """
     while True:
         try:
             with judged("the database cannot be used"):
                 async with opened.transaction(readonly=True) as connection:
-                    revision = await migrate.current(connection)
+                    migrated = await migrate.current(connection)
         except RetryLater:
             await _pause(stopping)
             continue
-        if revision != migrate.head():
+        if (revision := migrated.revision) != migrate.head():
             have = f"is at revision {revision}" if revision else "was never migrated"
-            raise Stop(f"the database {have}; this program needs {migrate.head()}: run `siltstone db upgrade`")
+            is_newer = revision is not None and revision > migrate.head()
+            remedy = "run the newer program that migrated it" if is_newer else "run `siltstone db upgrade`"
+            raise Stop(f"the database {have}; this program needs {migrate.head()}: {remedy}")
+        opened.migrated = migrated
         return
 
 
 async def check_topics(settings: Settings, stopping: asyncio.Event) -> set[str]:
-    """Raise Stop when a topic is missing; a broker that is away is waited for, up to a minute. All topics there are."""
+    """All topics there are; raises Stop when one is missing or Kafka refuses us. An outage is waited for, a minute."""
     wanted = [*kafka.topics(settings).values(), *kafka.dlq_topics(settings).values()]
     deadline = asyncio.get_running_loop().time() + START_SECONDS
     while True:
@@ -55,10 +62,12 @@ async def check_topics(settings: Settings, stopping: asyncio.Event) -> set[str]:
             await admin.start()
             present = set(await admin.list_topics())
         except (KafkaError, OSError) as error:
+            servers, found = settings.kafka_bootstrap_servers, await trouble(settings)
+            if found and found.is_final:
+                raise Stop(f"Kafka at {servers} cannot be used: {found.what}") from error
             if asyncio.get_running_loop().time() > deadline:
-                raise Stop(
-                    f"Kafka does not answer at {settings.kafka_bootstrap_servers}: {type(error).__name__}"
-                ) from error
+                more = f"; {found.what}" if found else ""
+                raise Stop(f"Kafka does not answer at {servers}: {type(error).__name__}{more}") from error
             await _pause(stopping)
             continue
         finally:

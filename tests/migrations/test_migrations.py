@@ -123,6 +123,23 @@ async def test_names_and_comments_follow_the_models(database_url: str) -> None:
     assert [name for (name,) in kept] == tables
 
 
+async def test_a_migration_ends_when_others_hold_its_locks(database_url: str) -> None:
+    """Exit 5 after its lock_timeout and a line that says what to do; nothing has changed, and another try succeeds."""
+    await migrate.downgrade(database_url, "-1")
+    environment = os.environ | {"DATABASE_URL": database_url}
+    reader = await asyncpg.connect(migrate.driver_dsn(database_url))
+    try:
+        async with reader.transaction():
+            await reader.fetch("SELECT FROM dead_letter")
+            done = await asyncio.to_thread(commands.run, ["db", "upgrade"], environment)
+    finally:
+        await reader.close()
+    line = "not migrated (SQLSTATE 55P03 (LockNotAvailableError)): others hold its tables' locks; run it again\n"
+    assert (done.returncode, done.stderr) == (5, line)
+    again = await asyncio.to_thread(commands.run, ["db", "upgrade"], environment)
+    assert (again.returncode, again.stderr) == (0, f"the database is at {migrate.head()}\n")
+
+
 def test_a_revision_that_is_not_there_is_named(empty_database: str) -> None:
     """Exit 2 and a line that says which."""
     done = commands.run(["db", "upgrade", "nonsense"], os.environ | {"DATABASE_URL": empty_database})

@@ -36,6 +36,8 @@ def fail_for(error: Exception) -> None:
     """End the command when the database is away, not migrated or closed to the login; else return."""
     judgement = judge(error)
     state = judgement.sqlstate or ""
+    if judgement.kind == "TLS":
+        fail(judgement.message, Exit.UNAVAILABLE)
     if judgement.verdict is Verdict.retry:
         fail(f"the database does not answer ({judgement.message}); is it running? siltstone stack up", Exit.UNAVAILABLE)
     if state.startswith(("28", "3D")):

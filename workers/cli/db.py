@@ -16,6 +16,8 @@ from workers.cli.environment import settings
 from workers.cli.terminal import Exit, Output, fail, print_rows, say
 from workers.settings import Settings
 
+OTHERS_LOCKS = ("55P03", "40P01")  # lock_timeout, deadlock: the step was rolled back
+
 app = typer.Typer(no_args_is_help=True)
 
 
@@ -29,9 +31,12 @@ def upgrade(
     except CommandError as error:
         fail(f"not migrated: {error}", Exit.USAGE)
     except DATABASE_ERRORS as error:
+        judgement = judge(error)
+        if judgement.sqlstate in OTHERS_LOCKS:
+            fail(f"not migrated ({judgement.message}): others hold its tables' locks; run it again", Exit.UNAVAILABLE)
         fail_for(error)
-        if judge(error).verdict is Verdict.stop:
-            fail(f"not migrated: {judge(error).message}: {error}", Exit.UNEXPECTED)
+        if judgement.verdict is Verdict.stop:
+            fail(f"not migrated: {judgement.message}: {error}", Exit.UNEXPECTED)
         raise
     say(f"the database is at {migrate.head() if revision == 'head' else revision}")
 
@@ -44,7 +49,7 @@ def status(
 
     async def read(_: Settings, database: Database) -> str | None:
         async with database.transaction(readonly=True) as connection:
-            return await migrate.current(connection)
+            return (await migrate.current(connection)).revision
 
     try:
         revision = with_database(None, read)

@@ -15,6 +15,7 @@ from producers.event_lines import Defaults, Outgoing, RefusedLine, outgoing
 from workers import publisher
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, Output, fail, print_rows, printable, progress, say
+from workers.kafka_trouble import remedy
 from workers.publisher import Report
 from workers.settings import Settings
 
@@ -60,7 +61,7 @@ def send(read: Settings, records: Iterable[Outgoing | RefusedLine], total: int |
             return asyncio.run(publisher.publish(read, records, check=check, advance=advance))
         except (KafkaError, OSError) as error:
             servers = read.kafka_bootstrap_servers
-            fail(f"Kafka at {servers}: {type(error).__name__}; is it running? siltstone stack up", Exit.UNAVAILABLE)
+            fail(f"Kafka at {servers}: {type(error).__name__}; {asyncio.run(remedy(read))}", Exit.UNAVAILABLE)
 
 
 def show(report: Report, output: Output) -> None:

@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 from workers import topics as wanted
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, Output, fail, print_rows, say
+from workers.kafka_trouble import remedy
 from workers.topics import Found, TopicsRefused
 
 app = typer.Typer(no_args_is_help=True)
@@ -22,7 +23,7 @@ def _apply(*, create: bool, partitions: int = wanted.PARTITIONS) -> list[Found]:
         fail(f"Kafka does not make these topics:\n{error}", Exit.SOME_FAILED)
     except (KafkaError, OSError) as error:
         servers = read.kafka_bootstrap_servers
-        fail(f"Kafka at {servers}: {type(error).__name__}; is it running? siltstone stack up", Exit.UNAVAILABLE)
+        fail(f"Kafka at {servers}: {type(error).__name__}; {asyncio.run(remedy(read))}", Exit.UNAVAILABLE)
 
 
 def _print(found: list[Found], output: Output) -> None:

@@ -15,6 +15,7 @@ from workers.cli.database import with_database
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, Output, fail, print_rows, progress, say
 from workers.discrepancies import Discrepancy, Totals
+from workers.kafka_trouble import remedy
 from workers.settings import Settings
 from workers.verify import KafkaAway, TopicMissing
 
@@ -71,7 +72,7 @@ def verify(
             try:
                 return await checks.verify(read, database, families, found.add, Bar(bar))
             except KafkaAway as error:
-                fail(f"{error}; is it running? siltstone stack up", Exit.UNAVAILABLE)
+                fail(f"{error}; {await remedy(read)}", Exit.UNAVAILABLE)
             except TopicMissing as error:
                 fail(str(error), Exit.NOT_FOUND)
 

@@ -1,8 +1,8 @@
 """`siltstone dlq read`: dead-letter topics, from their start to their end, into the index."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
@@ -21,6 +21,7 @@ from workers.cancellation import raise_if_cancelled
 from workers.cli.database import with_database
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, Output, fail, print_rows, progress, say
+from workers.kafka_trouble import remedy
 from workers.letter_index import letter_from
 from workers.settings import Settings
 
@@ -111,12 +112,12 @@ class Reading:
 
     async def _spans(self) -> list[Span]:
         """What there is to read: partitions that hold anything, as a read-committed reader sees their ends."""
-        with self._answers():
+        async with self._answers():
             partitions = await kafka.partitions(self._settings)
         if missing := [topic for topic in self._tallies if topic not in partitions]:
             fail(f"there is no topic {', '.join(missing)}; nothing was read", Exit.NOT_FOUND)
         places = [TopicPartition(topic, number) for topic in self._tallies for number in partitions[topic]]
-        with self._answers():
+        async with self._answers():
             await self._reader.start()
             starts = await self._reader.beginning_offsets(places)
             ends = await self._reader.end_offsets(places)
@@ -129,7 +130,7 @@ class Reading:
         """
         batch: list[Record] = []
         size, at = 0, start
-        with self._answers():
+        async with self._answers():
             self._reader.assign([place])
             self._reader.seek(place, start)
             while at < end:
@@ -164,13 +165,16 @@ class Reading:
         tally.refused_again += len(made) - new
         tally.known += len(letters) - len(made)
 
-    @contextmanager
-    def _answers(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def _answers(self) -> AsyncIterator[None]:
         try:
             yield
         except (KafkaError, OSError, TimeoutError) as error:
             servers, said = self._settings.kafka_bootstrap_servers, type(error).__name__
-            fail(f"Kafka at {servers} does not answer ({said}); {self._so_far()}", Exit.UNAVAILABLE)
+            fail(
+                f"Kafka at {servers} does not answer ({said}; {await remedy(self._settings)}); {self._so_far()}",
+                Exit.UNAVAILABLE,
+            )
 
     def _so_far(self) -> str:
         read = sum(tally.read for tally in self._tallies.values())

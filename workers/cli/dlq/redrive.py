@@ -24,6 +24,7 @@ from workers.cli.dlq.actor import ACTOR, actor_of
 from workers.cli.dlq.rendering import counted
 from workers.cli.dlq.selecting import EVERY, ID, meant, selecting
 from workers.cli.terminal import Exit, Output, fail, print_rows, progress, say
+from workers.kafka_trouble import remedy
 from workers.redrive import HEADROOM_BYTES, Redrive
 from workers.settings import Settings
 
@@ -156,8 +157,8 @@ async def _send(
                 job = await Redrive(read, connection, actor, advance).run(wanted, text, limit=limit, rate=rate)
         except KafkaError as error:
             fail(
-                f"Kafka at {read.kafka_bootstrap_servers} does not answer ({type(error).__name__}); {counted(sent)} "
-                "sent, the same command goes on from there",
+                f"Kafka at {read.kafka_bootstrap_servers} does not answer ({type(error).__name__}; "
+                f"{await remedy(read)}); {counted(sent)} sent, the same command goes on from there",
                 Exit.UNAVAILABLE,
             )
         except asyncio.CancelledError:
