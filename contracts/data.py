@@ -23,7 +23,7 @@ from contracts.refusal import Reason, Refusal, Stage
 from contracts.text import check_nesting
 
 _ENUM = "Invalid enum value"
-_OUT_OF_RANGE = re.compile(r"^(Expected `int` [<>]=|Number out of range)")
+_OUT_OF_RANGE = re.compile(r"^(Expected `int` [<>]=|Number out of range|Integer value out of range)")
 _TOO_LONG_FOR_AN_INDEX = f"Expected `str` of length <= {INDEXED_MAX}"
 _BAD_DECIMAL = re.compile(r"^Invalid decimal string - at `\$\.(\w+)`$")
 _DECIMAL = re.compile(DECIMAL_PATTERN)

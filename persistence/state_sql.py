@@ -6,6 +6,7 @@ that the batch touches are named: a batch of extractions merges three columns of
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -30,7 +31,9 @@ def upsert(state: State, changes: Mapping[Key, Change]) -> tuple[str, str]:
     rows = []
     for key in sorted(changes):
         change = changes[key]
-        row: dict[str, Any] = {"tenant_id": key[0], state.key: key[1], **change.others}
+        row: dict[str, Any] = {"tenant_id": key[0], state.key: key[1]}
+        for name, value in change.others.items():
+            row[name] = _in_utc(value)
         clock: list[str | None] = []
         for name in clocked:
             order_and_value = change.lasts.get(name)
@@ -38,10 +41,15 @@ def upsert(state: State, changes: Mapping[Key, Change]) -> tuple[str, str]:
                 clock.append(None)
             else:
                 clock.append("\\x" + order_and_value[0].hex())
-                row[name] = order_and_value[1]
+                row[name] = _in_utc(order_and_value[1])
         row["clock"] = clock
         rows.append(row)
     return statement(state, columns), _encode(rows).decode()
+
+
+def _in_utc(value: Any) -> Any:
+    """Postgres reads no text of an instant whose offset is above 15:59; RFC 3339 has offsets up to 23:59."""
+    return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo is not UTC else value
 
 
 @lru_cache(maxsize=512)

@@ -20,7 +20,7 @@ from workers import kafka
 from workers.assignment import Assignment
 from workers.claims import Claims
 from workers.continuity import Gaps
-from workers.dead_letters import DeadLetters
+from workers.dead_letters import BATCH_BYTES, DeadLetters
 from workers.failure import GivenUp, Stop
 from workers.health import Health, Stream
 from workers.hold import Hold
@@ -61,7 +61,9 @@ class Worker:
         self._letters = LetterIndex(self._database, settings.max_redrives, kafka.dlq_topics(settings).values())
         self._letter_gauges = LetterGauges(self._database, self._metrics)
         self._dead_letters = DeadLetters(
-            lambda: kafka.producer(settings, max_bytes=kafka.DLQ_MESSAGE_MAX_BYTES), self._letters.keep, self._metrics
+            lambda: kafka.producer(settings, max_bytes=kafka.DLQ_MESSAGE_MAX_BYTES, max_batch_size=BATCH_BYTES),
+            self._letters.keep,
+            self._metrics,
         )
         self._broker = Broker(
             settings.kafka_bootstrap_servers.split(","),

@@ -3,6 +3,7 @@
 import uuid
 
 from contracts import letter as form
+from contracts.fields import INTEGER_MAX
 from contracts.record import Place, Record, place_of
 from persistence.batch import Redriven
 from persistence.database import Database
@@ -41,6 +42,8 @@ def _claims_of(record: Record) -> list[tuple[uuid.UUID, int]]:
     if form.ID not in headers:
         return []
     try:
-        return [(uuid.UUID((headers[form.ID] or b"").decode()), int((headers.get(form.REDRIVE_COUNT) or b"").decode()))]
+        letter = uuid.UUID((headers[form.ID] or b"").decode())
+        count = int((headers.get(form.REDRIVE_COUNT) or b"").decode())
     except (UnicodeDecodeError, ValueError):
         return []
+    return [(letter, count)] if 0 <= count <= INTEGER_MAX else []

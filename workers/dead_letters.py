@@ -22,6 +22,8 @@ from workers.metrics import Metrics
 APP = "siltstone"
 HEADROOM_BYTES = 64 * 1024  # for our headers and the frame around a record
 DEADLINE_SECONDS = 60
+SENDERS = 200  # at a time: all that wait for room in a batch wake for each that is sent, so 4,000 took n², a minute
+BATCH_BYTES = 1024 * 1024  # of a partition's letters in one request
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -47,6 +49,7 @@ class DeadLetters:
         self._now = now
         self._producer: AIOKafkaProducer | None = None
         self._lock = asyncio.Lock()
+        self._senders = asyncio.Semaphore(SENDERS)
 
     async def publish(self, refused: Sequence[Refused], group: str, claims: Mapping[Place, Redriven]) -> None:
         """Publish all and wait until the broker has every one; raises RetryLater when it has not.
@@ -104,7 +107,8 @@ class DeadLetters:
         size = len(record.value or b"") + len(record.key or b"") + sum(len(v or b"") + len(n) for n, v in headers)
         if size <= DLQ_MESSAGE_MAX_BYTES - HEADROOM_BYTES:
             try:
-                await _deliver(producer, topic, partition, record.key, record.value, headers)
+                async with self._senders:
+                    await _deliver(producer, topic, partition, record.key, record.value, headers)
             except (MessageSizeTooLargeError, RecordTooLargeError):
                 pass  # the topic takes less than it should: the value moves to the table, like one that is too large
             else:

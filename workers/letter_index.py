@@ -15,7 +15,7 @@ from aiokafka import TopicPartition
 
 from contracts import foreign
 from contracts import letter as form
-from contracts.envelope import Headers
+from contracts.envelope import MAX_TEXT, Headers
 from contracts.foreign import storable
 from contracts.record import Record
 from persistence.database import Database
@@ -95,15 +95,15 @@ def letter_of(
     failed_at = _time(ours.get(form.FAILED_AT))
     return Letter(
         id=_uuid(ours.get(form.ID), topic, partition, offset),
-        tenant_id=_storable(ours.get(form.TENANT)) or event("tenantid"),
-        topic=_storable(ours.get(form.TOPIC)) or topic.removeprefix("dlq."),
+        tenant_id=_name(ours.get(form.TENANT)) or event("tenantid"),
+        topic=_name(ours.get(form.TOPIC)) or topic.removeprefix("dlq."),
         partition=_integer(ours.get(form.PARTITION), partition, _MAX_INTEGER),
         offset=_integer(ours.get(form.OFFSET), -1, _MAX_BIGINT),
         consumer_group=_storable(ours.get(form.GROUP)) or "",
         event_type=_storable(ours.get(form.EVENT_TYPE)) or event("type"),
         event_id=event("id"),
         subject=event("subject"),
-        reason=_storable(ours.get(form.REASON)) or "unexpected",
+        reason=_name(ours.get(form.REASON)) or "unexpected",
         stage=_storable(ours.get(form.STAGE)) or "",
         error=_storable(ours.get(form.MESSAGE)) or "",
         exception=_storable(ours.get(form.EXCEPTION)),
@@ -171,9 +171,14 @@ def _peek(value: bytes | None) -> Callable[[str], str | None]:
 
     def attribute(name: str) -> str | None:
         text = members.get(name) if isinstance(members, dict) else None
-        return _storable(text)[:256] if isinstance(text, str) and text else None  # type: ignore[index]
+        return _name(text) if isinstance(text, str) and text else None
 
     return attribute
+
+
+def _name(text: str | None) -> str | None:
+    """A text of an indexed column, cut to what every index holds: in a refused event it may be of any length."""
+    return None if text is None else storable(text)[:MAX_TEXT]
 
 
 def _storable(text: str | None) -> str | None:
