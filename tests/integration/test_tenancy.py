@@ -45,7 +45,7 @@ MAY: dict[str, dict[str, frozenset[str]]] = {
 }
 """All that each role may do; what is not here is refused."""
 
-MAY_CALL = {WORKER: {"siltstone_maintain", "siltstone_fold_ledger", "siltstone_months"}}
+MAY_CALL = {WORKER: {"siltstone_maintain", "siltstone_fold_ledger"}}
 
 RELATIONS = """
 SELECT c.relname::text AS name, c.relispartition AS is_partition, c.relkind::text AS kind,

@@ -125,7 +125,7 @@ async def test_names_and_comments_follow_the_models(database_url: str) -> None:
 
 async def test_a_migration_ends_when_others_hold_its_locks(database_url: str) -> None:
     """Exit 5 after its lock_timeout and a line that says what to do; nothing has changed, and another try succeeds."""
-    await migrate.downgrade(database_url, "-1")
+    await migrate.downgrade(database_url, "0009")
     environment = os.environ | {"DATABASE_URL": database_url}
     reader = await asyncpg.connect(migrate.driver_dsn(database_url))
     try:
