@@ -170,8 +170,8 @@ async def test_reading_letters_says_that_kafka_went_away(installation: Installat
     assert 0 < indexed < letters
     assert (done.returncode, done.stdout) == (5, "")
     assert done.stderr.rstrip() == (
-        f"Kafka at {installation.services.kafka} does not answer (TimeoutError); {indexed} letters were read and are "
-        "in the index; the same command reads again from the start"
+        f"Kafka at {installation.services.kafka} does not answer (TimeoutError; is it running? siltstone stack up); "
+        f"{indexed} letters were read and are in the index; the same command reads again from the start"
     )
     await asyncio.to_thread(stack.start_kafka, folder)
     again = await asyncio.to_thread(installation.run, *command)
