@@ -210,7 +210,8 @@ async def test_what_holds_no_letters_is_refused_before_anything_is_read(installa
     away = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
     assert refused(installation, extra, environment=away) == (
         5,
-        "Kafka at 127.0.0.1:1 does not answer (KafkaConnectionError; is it running? siltstone stack up); nothing was read",
+        "Kafka at 127.0.0.1:1 does not answer (KafkaConnectionError; is it running? siltstone stack up); "
+        "nothing was read",
     )
     assert await installation.value("SELECT count(*) FROM dead_letter") == 0
     async with administering(installation) as admin:
