@@ -41,9 +41,9 @@ setup: .setup-stamp ## Install everything into .venv from requirements.lock (onc
 demo: .setup-stamp ## Show everything on a local Kafka and Postgres, explained as it runs
 	@$(BIN)/siltstone demo
 
-test: .setup-stamp ## Run the checks, then every test, on real Kafkas and Postgreses
+test: .setup-stamp ## Run the checks, then every test, on a real Kafka and Postgres
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest
 
 check: .setup-stamp ## Lint, formatting, types and the direction of imports
 	$(BIN)/ruff check .
