@@ -62,7 +62,6 @@ lock: .setup-stamp ## Write the lock files anew from pyproject.toml: for people,
 
 # --strict: a package that the service does not know ends it at once; else it would count as free of faults.
 audit: .setup-stamp ## Ask PyPI for known vulnerabilities of what requirements.lock names (AUDIT=osv asks OSV)
-	@[ -x $(BIN)/pip-audit ] || { echo "pip-audit is not in .venv: make lock, then: make setup"; exit 1; }
 	@found=$$(mktemp); trap 'rm -f "$$found"' EXIT; \
 	$(BIN)/pip-audit -r requirements.lock --require-hashes --disable-pip --strict --progress-spinner off \
 		-s $(or $(AUDIT),pypi) -o "$$found" && exit; \

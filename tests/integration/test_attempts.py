@@ -204,7 +204,7 @@ async def test_no_text_of_a_command_is_taken_for_sql(installation: Installation,
             elif parameter.name in ("actor", "why", "name"):
                 given += [option, attempt, *(["--tenant", OURS] if "--tenant" in _options(texts) else [])]
             else:
-                given += [f"{option}={attempt}" if option.startswith("--") else option]
+                given.append(f"{option}={attempt}")
             code, said = await asyncio.to_thread(_run, *path.split(), *given)
             assert code in (0, 2, 3, 4), (path, option, attempt, code, said)
             assert CANARY not in said, (path, option, attempt)
