@@ -1,6 +1,7 @@
 """Connections: one engine a process, every session with its role and its limits in time."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -135,3 +136,17 @@ async def driver_of(connection: AsyncConnection) -> tuple[asyncpg.Connection, di
     if not isinstance(driver, asyncpg.Connection):
         raise TypeError(f"the driver is {type(driver).__name__}, not asyncpg")
     return driver, raw.info
+
+
+async def execute_many(connection: asyncpg.Connection, query: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Run a query once a row, in one go; a cancellation is raised when that is done, which the limits of time bound.
+
+    asyncpg's own, when it is cancelled between two parts of a large batch, waits for the answer to a question that
+    it has not sent, until the server's transaction_timeout.
+    """
+    running = asyncio.ensure_future(connection.executemany(query, rows))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.gather(running, return_exceptions=True)
+        raise

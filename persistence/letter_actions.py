@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from contracts.record import Message
+from persistence.database import execute_many
 from persistence.letter_search import Selection
 from persistence.letters import SENT, Letter, index, message_of
 
@@ -126,7 +127,8 @@ async def keep(connection: asyncpg.Connection, edits: Sequence[Edit], actor: str
 
     A letter that is as it came again counts as not edited.
     """
-    await connection.executemany(
+    await execute_many(
+        connection,
         f"""
         WITH before AS (
           SELECT {SENT} FROM dead_letter AS l WHERE id = $1

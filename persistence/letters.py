@@ -11,6 +11,7 @@ from asyncpg.pgproto.pgproto import UUID
 from contracts.record import Message, Place
 from contracts.registry import dlq_topic_of
 from persistence.batch import Redriven
+from persistence.database import execute_many
 
 
 class Letter(NamedTuple):
@@ -101,8 +102,9 @@ async def index(connection: asyncpg.Connection, letters: Sequence[Letter], max_r
     purged = await connection.fetch(PURGED, [letter.id for letter in letters])
     gone = {row["id"].bytes for row in purged}
     ordered: list[Letter] = sorted((letter for letter in letters if letter.id.bytes not in gone), key=_id_bytes)
-    await connection.executemany(INDEX, [(*letter, max_redrives) for letter in ordered])
-    await connection.executemany(
+    await execute_many(connection, INDEX, [(*letter, max_redrives) for letter in ordered])
+    await execute_many(
+        connection,
         INDEX_TRIP,
         [
             (

@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 
 from persistence.batch import Arrived, Ledger, Stored, Unit
+from persistence.database import execute_many
 from persistence.letters import Resolution, resolve
 from persistence.logs import LOGS, Log
 from persistence.merge import fold
@@ -126,7 +127,8 @@ def _fill_ledgers(ledgers: dict[tuple[str, int], Ledger], arrived: Sequence[Arri
 
 async def insert_ledgers(connection: asyncpg.Connection, ledgers: Iterable[Ledger], group: str, worker: str) -> None:
     """One row a partition."""
-    await connection.executemany(
+    await execute_many(
+        connection,
         INSERT_LEDGER,
         [
             (

@@ -40,6 +40,7 @@ _EXITS: Mapping[Exit, str] = {
     Exit.SOME_FAILED: "some of it failed; each is named",
     Exit.UNAVAILABLE: "a service is unavailable",
     Exit.CHECK_FAILED: "a check failed",
+    Exit.STOPPED: "stopped by Ctrl-C",
 }
 
 

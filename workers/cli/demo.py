@@ -111,7 +111,7 @@ def _run(demonstration: Demonstration) -> None:
         try:
             asyncio.run(cancellable())
         except (asyncio.CancelledError, KeyboardInterrupt):
-            fail("\nstopped; its workers are ended, the stack runs on (`siltstone stack down`)", Exit.UNEXPECTED)
+            fail("\nstopped; its workers are ended, the stack runs on (`siltstone stack down`)", Exit.STOPPED)
 
 
 @contextlib.contextmanager

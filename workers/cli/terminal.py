@@ -28,6 +28,7 @@ class Exit(enum.IntEnum):
     SOME_FAILED = 4
     UNAVAILABLE = 5
     CHECK_FAILED = 6
+    STOPPED = 130
 
 
 class Output(enum.StrEnum):
@@ -106,7 +107,7 @@ def run(app: typer.Typer) -> NoReturn:
         sys.exit(error.code)
     except KeyboardInterrupt:
         say("stopped by Ctrl-C")
-        sys.exit(Exit.UNEXPECTED)
+        sys.exit(Exit.STOPPED)
     except Exception as error:
         say(f"unexpected {type(error).__name__}: {error}\nthis is a defect; SILTSTONE_TRACEBACK=1 shows where it is")
         if os.environ.get("SILTSTONE_TRACEBACK"):
