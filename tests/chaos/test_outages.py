@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import math
 import os
 import time
+from collections import Counter
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
@@ -145,6 +148,54 @@ async def test_a_killed_broker_is_waited_for(installation: Installation, folder:
     assert await counts(installation) == {"rows": flow.sent, "counted": flow.sent, "letters": 0}
     assert (await account(installation, "extraction"))["stored"] == flow.sent
     assert await worker.stop() == 0
+
+
+async def test_what_a_group_committed_is_known_while_kafka_comes_back(installation: Installation, folder: Path) -> None:
+    """A broker that is started again never says "nothing was committed": it would be taken for the topic's start."""
+    await installation.create_topics()
+    partition = TopicPartition(installation.topic("extraction"), 0)
+    groups = [f"{installation.environment['KAFKA_GROUP_ID']}.{number}" for number in range(12)]
+    consumers = [
+        AIOKafkaConsumer(
+            partition.topic, bootstrap_servers=installation.services.kafka, group_id=group, enable_auto_commit=False
+        )
+        for group in groups
+    ]
+    seen: Counter[int | str | None] = Counter()
+    stop_at = math.inf
+
+    async def ask(consumer: AIOKafkaConsumer) -> None:
+        while time.monotonic() < stop_at:
+            try:
+                async with asyncio.timeout(2):
+                    seen[await consumer.committed(partition)] += 1
+            except TimeoutError:
+                seen["no answer"] += 1
+            await asyncio.sleep(0.005)
+
+    async with AsyncExitStack() as stopping:
+        for consumer in consumers:
+            await consumer.start()
+            stopping.push_async_callback(consumer.stop)
+            await until("the partition is assigned", partial(_has, consumer, partition), 30)
+            for offset in (*range(40), 7):  # what a coordinator has to load
+                await consumer.commit({partition: offset})
+        await asyncio.to_thread(stack.stop_kafka, folder, kill=True)
+        async with asyncio.TaskGroup() as asking:
+            for consumer in consumers:
+                asking.create_task(ask(consumer))
+            await asyncio.to_thread(stack.start_kafka, folder)
+            await until("they answer again", lambda: _is_above(seen, 10 * len(consumers)), 60)
+            stop_at = time.monotonic()
+    assert set(seen) <= {7, "no answer"}
+
+
+async def _is_above(seen: Counter[int | str | None], count: int) -> bool:
+    return seen[7] > count
+
+
+async def _has(consumer: AIOKafkaConsumer, partition: TopicPartition) -> bool:
+    return partition in consumer.assignment()
 
 
 async def members(installation: Installation) -> list[str]:
