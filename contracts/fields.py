@@ -7,7 +7,7 @@ JSON fields stay raw: their bytes go to Postgres as they came, so no number pass
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from msgspec import Meta, Raw, Struct, UnsetType, structs
 
@@ -55,8 +55,6 @@ JsonObject = Annotated[Raw, _meta("object", extra_json_schema={"type": "object"}
 
 class Data(Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The `data` of an event. Strict: the decoder falls back to a lenient twin and keeps what is unknown."""
-
-    no_value: ClassVar[None] = None  # read for the columns of a shared log that this type does not carry
 
 
 def kind_of(annotation: Any) -> str:

@@ -6,7 +6,6 @@ The columns are those of the event types that a log keeps, read from their decla
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from operator import attrgetter
 from typing import Any
 
 from asyncpg.pgproto.pgproto import UUID
@@ -16,7 +15,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from contracts.event import Event
 from contracts.event_type import EventType
-from contracts.fields import Data, kinds_of
+from contracts.fields import Data, kinds_of, required_of
 from contracts.record import Record
 from contracts.registry import EVENT_TYPES
 from persistence.columns import TYPES, metadata
@@ -29,9 +28,7 @@ DELIVERY = ("kafka_topic", "kafka_partition", "kafka_offset")
 Row = tuple[Any, ...]
 """The values of a log's `columns`."""
 
-_envelope = attrgetter(
-    "tenant_id", "subject", "time", "type_name", "event_id", "source", "sequence", "traceparent"
-)  # in the order of ENVELOPE_HEAD, the subject's column and ENVELOPE_TAIL
+RowMaker = Callable[[Event, Data, Record], Row]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,28 +73,29 @@ class Log:
     def _plain(self) -> tuple[str, ...]:
         return tuple(name for name in self.own if name not in self._json)
 
-    @cached_property
-    def _getters(self) -> dict[EventType, Callable[[Data], tuple[Any, ...]]]:
-        """For each type, a function from its data to the plain values of `own`, of which every log has several.
+    def row_maker(self, kind: EventType) -> "RowMaker":
+        """A function from an event of a type, its data and its record to a row of this log, in the order of `columns`.
 
-        `no_value` stands for what a type does not carry.
+        It is made of the declarations, as a dataclass' __init__ is: one expression without a loop or a look-up.
         """
-        carried = {t: kinds_of(t.data).keys() | self.computed.keys() for t in self.event_types}
-        return {t: attrgetter(*(n if n in carried[t] else "no_value" for n in self._plain)) for t in self.event_types}
+        carried, required = kinds_of(kind.data).keys() | self.computed.keys(), required_of(kind.data)
 
-    def row(self, event: Event, record: Record) -> Row:
-        """The event as a row of this log, in the order of `columns`."""
-        data = event.data
-        return (
-            UUID(event.uid),
-            *_envelope(event),
-            *[None if value is UNSET else value for value in self._getters[event.type](data)],
-            *[_json_text(getattr(data, name, UNSET)) for name in self._json],
-            event.rest,
-            record.topic,
-            record.partition,
-            record.offset,
+        def plain(name: str) -> str:
+            if name not in carried:
+                return "None"
+            value = f"data.{name}"
+            return value if name in required else f"(None if (value := {value}) is UNSET else value)"
+
+        values = (
+            "UUID(event.uid), event.tenant_id, event.subject, event.time, event.type_name, event.event_id",
+            "event.source, event.sequence, event.traceparent",
+            *map(plain, self._plain),
+            *(f"json_text(data.{name})" if name in carried else "None" for name in self._json),
+            "event.rest, record.topic, record.partition, record.offset",
         )
+        names = {"UUID": UUID, "UNSET": UNSET, "json_text": _json_text}
+        maker: RowMaker = eval(f"lambda event, data, record: ({', '.join(values)})", names)  # noqa: S307 - of our names
+        return maker
 
     def table(self) -> Table:
         """The log's table, for migrations and their check."""
@@ -212,6 +210,9 @@ LOGS: tuple[Log, ...] = (
 LOG_BY_NAME: dict[str, Log] = {log.name: log for log in LOGS}
 
 
+_ROW_MAKERS = {kind: log.row_maker(kind) for log in LOGS for kind in log.event_types}
+
+
 def row_of(event: Event, record: Record) -> Row:
     """The event as the row that it makes in its log."""
-    return LOG_BY_NAME[event.type.log].row(event, record)
+    return _ROW_MAKERS[event.type](event, event.data, record)

@@ -1,14 +1,37 @@
-"""Fixtures that every folder shares: the services once a session, an installation of its own for each test."""
+"""Fixtures that every folder shares: the services once a session, an installation of its own for each test.
 
+Tests run in several processes, each with services of its own: most of their time is spent waiting.
+"""
+
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
 
+from localstack import parts
 from persistence import migrate
 from tests.support.installation import Databases, Installation, drop_database, make_database
 from tests.support.services import Services, running
+
+USUAL_PORTS = ("test_demo.py", "test_stack.py")  # commands start stacks in these, where a user's would be
+
+
+def pytest_configure() -> None:
+    """Keep the processes' stacks apart from each other's ports, and from those of a user's stack."""
+    if process := os.environ.get("PYTEST_XDIST_WORKER"):
+        apart = 200 * (1 + int(process.removeprefix("gw")))
+        parts.KAFKA_PORT += apart
+        parts.CONTROLLER_PORT += apart
+        parts.POSTGRES_PORT += apart
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a file stay together and in order; so do the files whose stacks take the same ports."""
+    for item in items:
+        group = "usual ports" if item.path.name in USUAL_PORTS else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
