@@ -76,6 +76,8 @@ class Database:
                 "timeout": CONNECT_TIMEOUT_SECONDS,
                 "command_timeout": COMMAND_TIMEOUT_SECONDS,
                 "statement_cache_size": pool.statement_cache_size,
+                # Its timers would keep what was in the context when a statement was made: a whole batch, for minutes.
+                "max_cached_statement_lifetime": 0,
                 "server_settings": {"application_name": application},
             },
         )

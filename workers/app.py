@@ -151,6 +151,7 @@ class Worker:
             self._stop,
             rebalance_timeout_seconds=REBALANCE_SECONDS,
             max_records=settings.batch_max_rows,
+            max_bytes=settings.batch_max_bytes,
             wait_ms=settings.batch_wait_ms,
             instance_id=f"{instance}-{stream.name}".replace(" ", "-") if instance else None,
         )

@@ -17,6 +17,7 @@ from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
 from contracts.record import Record
+from contracts.text import MAX_VALUE_BYTES
 from workers.assignment import Assignment
 from workers.failure import GivenUp, Stop
 from workers.kafka import ssl_context
@@ -25,8 +26,8 @@ from workers.settings import Settings
 MAX_POLL_INTERVAL_MS = 2_147_483_647  # used on the client only; liveness by progress is our own
 SESSION_TIMEOUT_MS = 10_000  # how long a killed worker's partitions wait for another
 HEARTBEAT_MS = 1_000  # how soon a member hears of a rebalance
-FETCH_BYTES = 16 * 1024 * 1024
-PARTITION_FETCH_BYTES = 2 * 1024 * 1024
+FETCH_BYTES = 4 * 1024 * 1024  # as compressed; each consumer holds so much beside what was polled
+PARTITION_FETCH_BYTES = 1024 * 1024
 FETCH_WAIT_MS = 250
 
 Settle = Callable[[Sequence[Record]], Awaitable[None]]
@@ -76,16 +77,20 @@ def subscribe(
     *,
     rebalance_timeout_seconds: float,
     max_records: int,
+    max_bytes: int,
     wait_ms: int,
     instance_id: str | None,
 ) -> Any:
     """One consumer of `group` that hands every poll to `settle`, one at a time.
+
+    A poll knows no limit in bytes: its number of records follows the size of those of the poll before.
 
     A Stop ends the process through `stop`, and the consumer never polls again: FastStream would log the error, go
     on with the next batch, and so commit over this one.
     """
 
     async def handle(records: Any) -> None:  # FastStream models it with pydantic, which knows no protocol
+        subscriber.max_records = next_poll(records, max_records, max_bytes)
         try:
             await settle(records)
         except GivenUp as error:
@@ -104,7 +109,7 @@ def subscribe(
     subscriber = router.subscriber(
         *topics,
         batch=True,
-        max_records=max_records,
+        max_records=min(max_records, max(max_bytes // MAX_VALUE_BYTES, 1)),
         batch_timeout_ms=wait_ms,
         group_id=group,
         group_instance_id=instance_id,
@@ -126,3 +131,9 @@ def subscribe(
     )
     subscriber(handle)
     return subscriber
+
+
+def next_poll(records: Sequence[Record], max_records: int, max_bytes: int) -> int:
+    """How many records to poll next: as many of the mean size of these as `max_bytes` hold, one at least."""
+    size = sum(len(record.value or b"") for record in records)
+    return max(1, min(max_records, max_bytes * len(records) // max(size, 1)))

@@ -150,7 +150,8 @@ async def test_a_batch_that_a_library_dropped_is_never_committed_over(
     await installation.create_topics(1)
     topic = installation.topic("extraction")
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {"PYTHONPATH": path, "SILTSTONE_BATCH_MAX_ROWS": "20"}
+    # Polls of 20 records from the first one on, for which the bytes must be as many.
+    environment = {"PYTHONPATH": path, "SILTSTONE_BATCH_MAX_ROWS": "20", "SILTSTONE_BATCH_MAX_BYTES": str(32 << 20)}
     worker = installation.worker("--family", "extraction", environment=environment, anew=True)
     await installation.produce(topic, [record(extraction(i)) for i in range(200)])
     await installation.settled("extraction")

@@ -1,4 +1,4 @@
-"""A poll is cut into batches bounded by bytes."""
+"""A poll is bounded by the size of the records before it, and cut into batches bounded by bytes."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.pipeline import chunks
+from workers.subscriber import next_poll
 
 
 def records(*sizes: int | None) -> list[Any]:
@@ -33,3 +34,11 @@ def test_every_record_is_in_one_batch_in_its_order(sizes: list[int | None], boun
     assert [id(r) for batch in batches for r in batch] == [id(r) for r in polled]
     assert all(len(b) == 1 or sum(len(r.value or b"") for r in b) <= bound for b in batches)
     assert all(batches)
+
+
+def test_the_next_poll_takes_as_many_records_as_fit() -> None:
+    """By the mean size of those before; never none, never more than the most."""
+    assert next_poll(records(100, 300), 4000, 1000) == 5
+    assert next_poll(records(1), 4000, 1_000_000) == 4000
+    assert next_poll(records(None, None), 4000, 1000) == 2000
+    assert next_poll(records(5000), 4000, 1000) == 1
