@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; exit; }; done; echo python3)
 
-.PHONY: help setup demo test check docs lock audit bench-quick bench-dlq storm clean
+.PHONY: help setup demo test check docs lock audit bench bench-quick bench-families bench-growth bench-dlq profile storm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -43,7 +43,7 @@ demo: .setup-stamp ## Show everything on a local Kafka and Postgres, explained a
 
 test: .setup-stamp ## Run the checks, then every test, on a real Kafka and Postgres
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
 
 check: .setup-stamp ## Lint, formatting, types and the direction of imports
 	$(BIN)/ruff check .
@@ -71,8 +71,20 @@ audit: .setup-stamp ## Ask PyPI for known vulnerabilities of what requirements.l
 		echo "vulnerabilities: run make audit where pypi.org is reached, or make audit AUDIT=osv where api.osv.dev is"; fi; \
 	exit 1
 
+bench: .setup-stamp ## Measure Siltstone, its peers and the limit of this machine in one run, in a quarter of an hour
+	$(BIN)/python -m bench.run
+
 bench-quick: .setup-stamp ## Measure a worker against the limit of this machine, in a few minutes
 	$(BIN)/python -m bench.quick
+
+bench-growth: .setup-stamp ## Measure how a row's cost grows with rows, tenants, partitions and workers (ONLY="rows memory")
+	$(BIN)/python -m bench.growth $(if $(ONLY),--only $(ONLY))
+
+bench-families: .setup-stamp ## Measure each family's events, by size, against the limit, in some forty minutes (ONLY="mix")
+	$(BIN)/python -m bench.by_family $(if $(ONLY),--only $(ONLY))
+
+profile: .setup-stamp ## Say where the time of a drain goes, in the worker and in Postgres (FAMILY=mix)
+	$(BIN)/python -m bench.profile $(if $(FAMILY),--family $(FAMILY))
 
 bench-dlq: .setup-stamp ## Measure the dead-letter commands on 100,000 letters, in a minute
 	$(BIN)/python -m bench.dlq

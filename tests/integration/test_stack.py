@@ -77,8 +77,13 @@ async def ask(folder: Path, *statements: str) -> object:
         await connection.close()
 
 
-async def commit_and_kill(bootstrap: str, topic: str, broker: int) -> None:
-    """SIGKILL the broker as soon as it has acknowledged the commits of all writers.
+async def keep_rows(folder: Path) -> None:
+    """A table of 1,000 rows, unless it is there."""
+    await ask(folder, "CREATE TABLE IF NOT EXISTS kept AS SELECT generate_series(1, 1000) AS n", "SELECT 1")
+
+
+async def commit_and_kill(bootstrap: str, topic: str, broker: int | None) -> None:
+    """SIGKILL the broker, if one is given, as soon as it has acknowledged the commits of all writers.
 
     Each wrote a record to every partition; what a commit leaves in them, the broker still has to write.
     """
@@ -94,7 +99,8 @@ async def commit_and_kill(bootstrap: str, topic: str, broker: int) -> None:
             await writer.send(topic, b"kept", partition=partition)
         await writer.flush()
     await asyncio.gather(*(writer.commit_transaction() for writer in writers))
-    os.kill(broker, signal.SIGKILL)
+    if broker is not None:
+        os.kill(broker, signal.SIGKILL)
     await asyncio.gather(*(writer.stop() for writer in writers))
 
 
@@ -158,7 +164,7 @@ def test_env_and_status_print_what_programs_read(stack: Path) -> None:
 
 async def test_killed_postgres_comes_back_with_its_rows(stack: Path) -> None:
     """After SIGKILL `up` starts Postgres alone, on its port, with every committed row."""
-    assert await ask(stack, "CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n", "SELECT 1") == 1
+    await keep_rows(stack)
     (kafka, postgres), before = pids(stack), addresses(stack)
     assert postgres is not None
     os.kill(postgres, signal.SIGKILL)
@@ -185,6 +191,7 @@ async def test_killed_kafka_comes_back_with_its_transactions(stack: Path) -> Non
 
 async def test_stale_pid_file_is_seen_through(stack: Path) -> None:
     """A pid file that names a living process that is no server of ours stops neither `status` nor `up`."""
+    await keep_rows(stack)
     stop_postgres(stack, "immediate")
     data = postgres_of(stack).data
     (data / "postmaster.pid").write_text(f"{os.getpid()}\n{data}\n1\n5432\n\n127.0.0.1\n\nready\n")
@@ -206,6 +213,7 @@ def addresses_kept(folder: Path) -> Addresses:
 
 async def test_taken_port_is_named_or_moved_from(stack: Path) -> None:
     """A fault test's start refuses a taken port; `up` says so and takes another."""
+    await keep_rows(stack)
     stop_postgres(stack)
     kept = folders.load(stack).postgres_port
     assert kept is not None
@@ -225,6 +233,7 @@ async def test_taken_port_is_named_or_moved_from(stack: Path) -> None:
 
 async def test_lost_password_is_made_anew(stack: Path) -> None:
     """Without its password file the database stays, and opens with a new password."""
+    await keep_rows(stack)
     old = folders.password(stack)
     (stack / folders.PASSWORD_FILE).unlink()
     up(stack)
@@ -234,13 +243,15 @@ async def test_lost_password_is_made_anew(stack: Path) -> None:
 
 async def test_down_and_up_keep_addresses_and_data(stack: Path) -> None:
     """`down` ends every process of the stack; the next `up` has the same addresses, rows and records."""
+    await keep_rows(stack)
     before = addresses(stack)
+    await commit_and_kill(before.kafka_bootstrap_servers, "kept", None)
     done = siltstone("down", "--folder", str(stack))
     assert (done.returncode, done.stderr.splitlines()) == (0, ["Kafka is stopped", "Postgres is stopped"])
     assert pids(stack) == (None, None)
     assert up(stack) == before
     assert await ask(stack, "SELECT count(*) FROM kept") == 1000
-    assert await committed(before.kafka_bootstrap_servers, "killed") == WRITERS * PARTITIONS
+    assert await committed(before.kafka_bootstrap_servers, "kept") == WRITERS * PARTITIONS
 
 
 def kill_when(reached: Callable[[], bool], folder: Path, what: str) -> None:

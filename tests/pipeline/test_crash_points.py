@@ -53,7 +53,7 @@ class Crash:
         # A static member: its successor has its partitions at once, without a session to wait for.
         environment |= {"KAFKA_GROUP_INSTANCE_ID": instance}
         done = await asyncio.to_thread(
-            commands.run, ["worker"], os.environ | environment, seconds=60, first=partial(die_at, point)
+            commands.run, ["worker"], os.environ | environment, seconds=120, first=partial(die_at, point)
         )
         return done.returncode
 
