@@ -18,8 +18,9 @@ from pathlib import Path
 import asyncpg
 from sqlalchemy.engine import make_url
 
+from bench.drain import fresh_database
 from bench.events import encoded, extractions, tenants
-from bench.quick import POSTGRES_SETTINGS, fresh_database
+from bench.quick import POSTGRES_SETTINGS
 from localstack import stack
 from persistence import letter_reads, migrate
 from persistence.database import OPERATOR, Database

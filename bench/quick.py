@@ -2,19 +2,14 @@
 
 import argparse
 import asyncio
-import contextlib
 import csv
 import os
 import platform
-import re
-import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +17,7 @@ from pathlib import Path
 import asyncpg
 from sqlalchemy.engine import make_url
 
+from bench.drain import drain, fresh_database
 from bench.events import encoded, extractions, tenants
 from bench.limit import limit_of_bytes, limit_of_rows, rows_of
 from contracts.window import TimeWindow
@@ -33,63 +29,6 @@ from workers.settings import Settings, load
 
 POSTGRES_SETTINGS = {"shared_buffers": "1GB", "max_wal_size": "8GB"}
 RESULTS = Path(__file__).parent / "results.csv"
-POLL_SECONDS = 0.02
-
-
-@contextlib.asynccontextmanager
-async def fresh_database(url: str, template: str) -> AsyncIterator[str]:
-    """A copy of the migrated database, checkpointed; dropped afterwards."""
-    admin = await asyncpg.connect(migrate.driver_dsn(url))
-    name = f"bench_{uuid.uuid4().hex[:8]}"
-    try:
-        await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        await admin.execute("CHECKPOINT")
-        yield make_url(url).set(database=name).render_as_string(hide_password=False)
-    finally:
-        await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        await admin.close()
-
-
-async def drain(url: str, environment: dict[str, str], count: int) -> tuple[float, float]:
-    """Rows a second from the first visible row to the last, and the worker's peak resident memory in MB."""
-    connection = await asyncpg.connect(migrate.driver_dsn(url))
-    log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
-    worker = subprocess.Popen(  # noqa: ASYNC220 - started once, before the clock
-        [str(Path(sys.executable).parent / "siltstone"), "worker", "--family", "extraction"],
-        env=os.environ
-        | environment
-        | {"DATABASE_URL": url, "KAFKA_GROUP_ID": uuid.uuid4().hex, "SILTSTONE_HTTP_PORT": "0"},
-        stderr=log,
-        stdout=log,
-    )
-    try:
-        began, seen_first, seen = 0.0, 0, 0
-        deadline = time.monotonic() + 300
-        while seen < count:
-            await asyncio.sleep(POLL_SECONDS)
-            seen = await connection.fetchval(
-                "SELECT coalesce(sum(upper(r) - lower(r)), 0)::int FROM ingest_batch, unnest(stored) AS r"
-            )
-            if seen and not began:
-                began, seen_first = time.perf_counter(), seen
-            if worker.poll() is not None or time.monotonic() > deadline:
-                log.seek(0)
-                raise SystemExit(f"the worker ended, or took too long:\n{log.read().decode()}")
-        rate = (count - seen_first) / (time.perf_counter() - began)
-        stored = await connection.fetchval("SELECT count(*) FROM extraction_event")
-        counted = await connection.fetchval("SELECT sum(extractions) FROM session")
-        if not stored == counted == count:
-            raise SystemExit(f"published {count}, but {stored} rows and {counted} counted")
-        return rate, _peak_mb(worker.pid)
-    finally:
-        worker.send_signal(signal.SIGTERM)
-        worker.wait(60)
-        await connection.close()
-
-
-def _peak_mb(pid: int) -> float:
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return int(found.group(1)) / 1024 if found else float("nan")
 
 
 async def prepare(settings: Settings, count: int) -> list[bytes]:
