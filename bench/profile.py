@@ -6,7 +6,9 @@ pg_stat_statements says how long each statement ran and how much it wrote ahead.
 
 import argparse
 import asyncio
+import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,7 +33,7 @@ from persistence import migrate
 from workers.settings import load
 
 BIN = Path(sys.executable).parent
-SAMPLES_A_SECOND = 250
+SAMPLES_A_SECOND = 100
 PRELOADED = {"shared_preload_libraries": "pg_stat_statements", "track_io_timing": "on"}
 STATEMENTS = """
 SELECT regexp_replace(left(query, 60), '\\s+', ' ', 'g') AS statement, calls::int, total_exec_time AS ms,
@@ -93,7 +95,7 @@ async def profile(url: str, environment: dict[str, str], count: int, family: str
     raw = folder / "stacks.txt"
     families = {"mix": list(Family), "duplicates": [Family.extraction]}.get(family) or [Family(family)]
     chosen = [argument for name in families for argument in ("--family", name.value)]
-    command = [str(BIN / "py-spy"), "record", "-r", str(SAMPLES_A_SECOND), "-f", "raw", "--full-filenames"]
+    command = [str(BIN / "py-spy"), "record", "--nonblocking", "-r", str(SAMPLES_A_SECOND), "-f", "raw"]
     group = {"DATABASE_URL": url, "KAFKA_GROUP_ID": uuid.uuid4().hex, "SILTSTONE_HTTP_PORT": "0"}
     connection = await asyncpg.connect(migrate.driver_dsn(url))
     await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements; SELECT pg_stat_statements_reset()")
@@ -146,7 +148,7 @@ def page(seen: Profile) -> Iterator[str]:
     yield f"WAL of all kinds: {seen.wal_bytes / seen.rows:,.0f} bytes a row"
 
 
-async def measure(family: str, count: int, size: int, folder: Path) -> None:
+async def measure(family: str, count: int, size: int, folder: Path, stacks: Path | None) -> None:
     """Bring up a stack of its own, publish, profile one drain, print."""
     addresses = stack.up(folder / "stack", postgres_settings=POSTGRES_SETTINGS | PRELOADED)
     environment = addresses.environment() | {"SILTSTONE_TOPIC_PREFIX": f"profile{uuid.uuid4().hex[:8]}."}
@@ -157,6 +159,8 @@ async def measure(family: str, count: int, size: int, folder: Path) -> None:
     template = make_url(addresses.database_url).database or ""
     async with fresh_database(addresses.database_url, template) as url:
         seen = await profile(url, environment, count, family, folder)
+    if stacks:
+        shutil.copy(folder / "stacks.txt", stacks)
     print("\n".join(page(seen)))
 
 
@@ -166,10 +170,12 @@ def main() -> None:
     parser.add_argument("--family", choices=list(FAMILIES), default="extraction")
     parser.add_argument("--events", type=int, default=150_000)
     parser.add_argument("--size", type=int, default=0, help="bytes of a value at least")
+    parser.add_argument("--stacks", type=Path, help="a file for the sampled stacks, as flame graphs are made of")
     options = parser.parse_args()
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)  # a new topic has no leader at first: it tries again
     with tempfile.TemporaryDirectory(prefix="siltstone-profile-") as folder:
         try:
-            asyncio.run(measure(options.family, options.events, options.size, Path(folder)))
+            asyncio.run(measure(options.family, options.events, options.size, Path(folder), options.stacks))
         finally:
             stack.down(Path(folder) / "stack", delete=True)
 
