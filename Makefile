@@ -94,5 +94,5 @@ storm: .setup-stamp ## Strike with 200 faults while a million events flow, then 
 
 clean: ## Stop the local stack, remove .venv and every cache; the stack's data stays
 	@[ ! -x $(BIN)/siltstone ] || $(BIN)/siltstone stack down
-	rm -rf .venv .setup-stamp .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .bench .setup-stamp .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -23,11 +23,10 @@ import asyncpg
 from sqlalchemy.engine import make_url
 
 from bench.drain import Timed, fresh_database, timed
-from bench.families import FAMILIES, padded
+from bench.families import FAMILIES, consumed, padded
 from bench.limit import Rows, rows_left, seconds_of
 from bench.processes import Command, Failed, running
 from bench.quick import POSTGRES_SETTINGS, prepare, publish
-from contracts.event_type import Family
 from localstack import stack
 from persistence import migrate
 from persistence.logs import LOGS
@@ -51,16 +50,11 @@ class Case:
     records: int
     environment: dict[str, str]
 
-    @property
-    def families(self) -> list[Family]:
-        """The consumers that a worker needs for them."""
-        return {"mix": list(Family), "duplicates": [Family.extraction]}.get(self.family) or [Family(self.family)]
-
 
 async def drained(url: str, case: Case, processes: int) -> Timed:
     """Let workers store the events of a case. Raises Failed when they do not."""
     own = {"DATABASE_URL": url, "KAFKA_GROUP_ID": uuid.uuid4().hex, "SILTSTONE_HTTP_PORT": "0"}
-    chosen = [argument for family in case.families for argument in ("--family", family.value)]
+    chosen = [argument for family in consumed(case.family) for argument in ("--family", family.value)]
     program = Path(sys.executable).parent / "siltstone"
     command = Command([program, "worker", *chosen], case.environment | own)
     connection = await asyncpg.connect(migrate.driver_dsn(url))

@@ -9,6 +9,7 @@ from itertools import chain, islice, repeat
 from typing import Any
 
 from bench.events import AGENTS, TENANTS, extractions
+from contracts.event_type import Family
 
 Json = dict[str, Any]
 Tell = Callable[[str, str, Json], Json]
@@ -54,6 +55,11 @@ FAMILIES: Mapping[str, Callable[[int], Iterator[Json]]] = {
     "mix": mix,
     "duplicates": duplicated,
 }
+
+
+def consumed(events: str) -> list[Family]:
+    """The families whose consumers a worker needs for such events."""
+    return {"mix": list(Family), "duplicates": [Family.extraction]}.get(events) or [Family(events)]
 
 
 def padded(event: Json, size: int) -> bytes:

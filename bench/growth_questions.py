@@ -14,11 +14,12 @@ from typing import Any
 import asyncpg
 from sqlalchemy.engine import make_url
 
+from bench.drain import fresh_database
 from bench.events import encoded, extractions
 from bench.families import FAMILIES, padded
 from bench.growth_drain import Drained, Published, Rig, drained, in_turn
 from bench.growth_line import line
-from bench.growth_rows import copied, fill
+from bench.growth_rows import fill
 from persistence import migrate
 
 COPIED_ROWS = 1_000_000  # above it a copy for each round takes longer than the round
@@ -102,7 +103,7 @@ async def rows(rig: Rig) -> list[Answer]:
 async def _drained_into(rig: Rig, url: str, published: Sequence[Published], number: int, *, is_copied: bool) -> Drained:
     """Into a copy of a filled database; or into itself, with the rows of the rounds before."""
     if is_copied:
-        async with copied(rig.url, make_url(url).database or "") as copy:
+        async with fresh_database(rig.url, make_url(url).database or "", "FILE_COPY") as copy:
             return await drained(rig, copy, published[number])
     connection = await asyncpg.connect(migrate.driver_dsn(url))
     await connection.execute("CHECKPOINT")

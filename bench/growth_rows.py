@@ -5,14 +5,10 @@ has that many. Each of the sessions has 50 of them, and those of the new events 
 """
 
 import asyncio
-import contextlib
 import time
-import uuid
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import asyncpg
-from sqlalchemy.engine import make_url
 
 from bench.events import AGENTS, SESSIONS, TENANTS
 from persistence import migrate
@@ -75,17 +71,3 @@ async def fill(url: str, rows: int, until: datetime) -> None:
     size = await connection.fetchval("SELECT pg_database_size(current_database())")
     await connection.close()
     print(f"filled {rows:,} rows in {time.perf_counter() - began:.0f} s: {size / 2**20:,.0f} MB", flush=True)
-
-
-@contextlib.asynccontextmanager
-async def copied(url: str, template: str) -> AsyncIterator[str]:
-    """A copy of a database, file by file; dropped afterwards."""
-    admin = await asyncpg.connect(migrate.driver_dsn(url))
-    name = f"bench_{uuid.uuid4().hex[:8]}"
-    try:
-        await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
-        await admin.execute("CHECKPOINT")
-        yield make_url(url).set(database=name).render_as_string(hide_password=False)
-    finally:
-        await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        await admin.close()

@@ -25,9 +25,8 @@ import psutil
 from sqlalchemy.engine import make_url
 
 from bench.drain import fresh_database
-from bench.families import FAMILIES, padded
+from bench.families import FAMILIES, consumed, padded
 from bench.quick import POSTGRES_SETTINGS, prepare, publish
-from contracts.event_type import Family
 from localstack import stack
 from persistence import migrate
 from workers.settings import load
@@ -93,8 +92,7 @@ def seconds_by_stage(raw: Path) -> dict[str, float]:
 async def profile(url: str, environment: dict[str, str], count: int, family: str, folder: Path) -> Profile:
     """Drain `count` events with a worker under py-spy."""
     raw = folder / "stacks.txt"
-    families = {"mix": list(Family), "duplicates": [Family.extraction]}.get(family) or [Family(family)]
-    chosen = [argument for name in families for argument in ("--family", name.value)]
+    chosen = [argument for name in consumed(family) for argument in ("--family", name.value)]
     command = [str(BIN / "py-spy"), "record", "--nonblocking", "-r", str(SAMPLES_A_SECOND), "-f", "raw"]
     group = {"DATABASE_URL": url, "KAFKA_GROUP_ID": uuid.uuid4().hex, "SILTSTONE_HTTP_PORT": "0"}
     connection = await asyncpg.connect(migrate.driver_dsn(url))

@@ -199,7 +199,7 @@ def positive(text: str) -> int:
 def main() -> None:
     """Parse the options and measure."""
     parser = argparse.ArgumentParser(prog="python -m bench.run", description="Siltstone, its peers and the limit.")
-    parser.add_argument("--events", type=positive, default=200_000)
+    parser.add_argument("--events", type=positive, default=150_000)
     parser.add_argument("--rounds", type=positive, default=5)
     parser.add_argument("--only", nargs="+", choices=NAMES, metavar="NAME", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--no-latency", action="store_true")

@@ -73,7 +73,7 @@ class Log:
     def _plain(self) -> tuple[str, ...]:
         return tuple(name for name in self.own if name not in self._json)
 
-    def row_maker(self, kind: EventType) -> "RowMaker":
+    def row_maker(self, kind: EventType) -> RowMaker:
         """A function from an event of a type, its data and its record to a row of this log, in the order of `columns`.
 
         It is made of the declarations, as a dataclass' __init__ is: one expression without a loop or a look-up.

@@ -40,7 +40,7 @@ _EXITS: Mapping[Exit, str] = {
     Exit.SOME_FAILED: "some of it failed; each is named",
     Exit.UNAVAILABLE: "a service is unavailable",
     Exit.CHECK_FAILED: "a check failed",
-    Exit.STOPPED: "stopped by Ctrl-C",
+    Exit.STOPPED: "stopped before its end, by Ctrl-C or another signal",
 }
 
 
