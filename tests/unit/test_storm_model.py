@@ -13,13 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from contracts.decode import decode
 from contracts.event import event_uid, microseconds
+from contracts.refusal import Refusal
 from contracts.registry import EVENT_TYPES
+from contracts.window import TimeWindow
 from persistence.logs import DELIVERY, LOGS
 from persistence.states import STATES, Rule
 from tests.storm import model as storm
 from tests.storm import words
 from tests.storm.model import Model, Number, digest, event_of, log_row, place, read_json, state_row, structured
+from tests.storm.traffic import POISONS
 from tests.support.events import encoded
 
 TIME = "2026-01-31T12:00:00Z"
@@ -247,3 +251,20 @@ def test_the_columns_a_state_row_has_are_all_of_them() -> None:
     row = state_row("exception", [event_of(event("exception.created", data={"set": {}}))])
     assert set(row) == set(words.STATE_COLUMNS["exception"])
     assert (row["status"], row["owner"], row["events"]) == ("open", None, 1)
+
+
+def test_what_the_traffic_says_of_bad_records_is_true() -> None:
+    """Also of an event that ends in letters of several bytes: cut within one, bad JSON would be bad UTF-8."""
+    window, now_ms = TimeWindow(NOON.replace(year=2000)), int(NOON.timestamp() * 1000)
+    wrong, left_to_the_database = [], []
+    for poisoned in POISONS:
+        bad = poisoned(event("session.updated", data={"state": "s"}) | {"unknown": "日"})
+        try:
+            decode(bad.value, bad.key, bad.headers, now_ms, window)
+        except Refusal as refusal:
+            if refusal.reason != bad.reason:
+                wrong.append((refusal.reason, bad.reason))
+        else:
+            left_to_the_database.append(bad.reason)
+    assert not wrong
+    assert left_to_the_database == ["tenant_unknown", "tenant_suspended", "numeric_out_of_range"]
