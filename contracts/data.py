@@ -38,38 +38,48 @@ class _DataAlone(msgspec.Struct):
 _data_alone = msgspec.json.Decoder(_DataAlone)
 
 
-def decode_data(kind: EventType, raw: Raw) -> tuple[Data, dict[str, Raw]]:
-    """The typed data, and what of it no column keeps: unknown fields, and nulls that were said outright."""
+def decode_data(kind: EventType, raw: Raw) -> tuple[Data, Data, dict[str, Raw]]:
+    """The typed data, what of it changes a state, and what no column keeps: unknown fields, nulls said outright."""
     text = bytes(raw)
     check_nesting(text, outer=1)
     data = _decode(kind.decoder, raw, "$.data")
-    _check(kind, data, text, _members.decode)
+    changed = _check(kind, data, text, _members.decode)
     known = kind.data.__struct_encode_fields__
     members = _members.decode(text)
-    return data, {name: value for name, value in members.items() if name not in known or bytes(value) == b"null"}
+    return (
+        data,
+        changed,
+        {name: value for name, value in members.items() if name not in known or bytes(value) == b"null"},
+    )
 
 
-def check_data(kind: EventType, data: Data, value: bytes) -> dict[str, Raw]:
-    """Check the data that was decoded with a whole event's `value`; what of it no column keeps: its nulls."""
-    _check(kind, data, value, _members_of_data)
+def check_data(kind: EventType, data: Data, value: bytes) -> tuple[Data, dict[str, Raw]]:
+    """Check the data that was decoded with a whole event's `value`.
+
+    What of it changes a state, and what no column keeps: its nulls.
+    """
+    changed = _check(kind, data, value, _members_of_data)
     if _NULL.search(value) is None:
-        return {}
-    return {name: raw for name, raw in _members_of_data(value).items() if bytes(raw) == b"null"}
+        return changed, {}
+    return changed, {name: raw for name, raw in _members_of_data(value).items() if bytes(raw) == b"null"}
 
 
 def _members_of_data(value: bytes) -> dict[str, Raw]:
     return _members.decode(_data_alone.decode(value).data)
 
 
-def _check(kind: EventType, data: Data, text: bytes, members_of: Callable[[bytes], dict[str, Raw]]) -> None:
-    """What a decoder does not check of data, and of the object in it that says what changes."""
+def _check(kind: EventType, data: Data, text: bytes, members_of: Callable[[bytes], dict[str, Raw]]) -> Data:
+    """What a decoder does not check of data, and of the object in it that says what changes: the latter, typed."""
     _check_fields(kind.data, data, text, members_of, "$.data")
-    if kind.changes_decoder is not None and kind.changes is not None:
-        changes = getattr(data, kind.changes_field or "")
-        if changes is not UNSET and bytes(changes) != b"null":
-            path = f"$.data.{kind.changes_field}"
-            decoded = _decode(kind.changes_decoder, changes, path)
-            _check_fields(kind.changes, decoded, bytes(changes), _members.decode, path)
+    if kind.changes_decoder is None or kind.changes is None:
+        return data
+    changes = getattr(data, kind.changes_field or "")
+    if changes is UNSET or bytes(changes) == b"null":
+        return kind.no_changes
+    path = f"$.data.{kind.changes_field}"
+    changed = _decode(kind.changes_decoder, changes, path)
+    _check_fields(kind.changes, changed, bytes(changes), _members.decode, path)
+    return changed
 
 
 def _decode(decoder: "msgspec.json.Decoder[Data]", raw: Raw, path: str) -> Data:

@@ -63,11 +63,11 @@ def decode(value: bytes | None, key: bytes | None, headers: Headers, timestamp_m
     kind = KIND_OF[type(plain)]
     try:
         time, time_us = _judge(plain, key, timestamp_ms, window)
-        nulls = check_data(kind, plain.data, value)
+        changed, nulls = check_data(kind, plain.data, value)
     except Refusal as refusal:
         refusal.tenant_id, refusal.event_type = plain.tenantid, kind.name
         raise
-    return _event(kind, kind.name, plain, time, time_us, plain.data, _rest(plain, {}, nulls))
+    return _event(kind, kind.name, plain, time, time_us, plain.data, changed, _rest(plain, {}, nulls))
 
 
 def _decode_carefully(value: bytes, key: bytes | None, timestamp_ms: int, window: TimeWindow) -> Event:
@@ -81,13 +81,13 @@ def _decode_carefully(value: bytes, key: bytes | None, timestamp_ms: int, window
         if kind is None:
             kind, data_json = _older_or_unsupported(envelope)
         time, time_us = _judge(envelope, key, timestamp_ms, window)
-        data, rest_data = decode_data(kind, data_json)
+        data, changed, rest_data = decode_data(kind, data_json)
         for raw in unknown.values():
             check_nesting(bytes(raw), outer=1)
     except Refusal as refusal:
         refusal.tenant_id, refusal.event_type = envelope.tenantid, envelope.type
         raise
-    return _event(kind, envelope.type, envelope, time, time_us, data, _rest(envelope, unknown, rest_data))
+    return _event(kind, envelope.type, envelope, time, time_us, data, changed, _rest(envelope, unknown, rest_data))
 
 
 def _structured(value: bytes, headers: Headers) -> bytes:
@@ -119,7 +119,14 @@ def _judge(attributes: Attributes, key: bytes | None, timestamp_ms: int, window:
 
 
 def _event(
-    kind: EventType, told: str, attributes: Attributes, time: datetime, time_us: int, data: Data, rest: str | None
+    kind: EventType,
+    told: str,
+    attributes: Attributes,
+    time: datetime,
+    time_us: int,
+    data: Data,
+    changed: Data,
+    rest: str | None,
 ) -> Event:
     a = attributes
     return Event(
@@ -135,6 +142,7 @@ def _event(
         a.sequence or None,
         a.traceparent or None,
         data,
+        changed,
         rest,
     )
 

@@ -4,7 +4,7 @@ import struct
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from contracts.event_type import EventType, Rank
 from contracts.fields import Data
@@ -23,6 +23,7 @@ class Event(Struct, gc=False):
     """One event, valid and storable as far as can be known without the database.
 
     `type_name` is as it was told: an older version's, when the data were brought to that of `type`.
+    `changed` is the struct whose fields the event merges: its data, or the object in it that says what changes.
     `rest` is JSON text: {"attributes": unknown ones, "data": unknown fields and explicit nulls}, or None.
     """
 
@@ -38,6 +39,7 @@ class Event(Struct, gc=False):
     sequence: str | None
     traceparent: str | None
     data: Data
+    changed: Data
     rest: str | None
 
     def order(self) -> bytes:
@@ -47,13 +49,6 @@ class Event(Struct, gc=False):
     def fill_order(self) -> bytes:
         """The same, below every order(): for a value that only stands in until a real one comes."""
         return order_key(self.time_us, self.sequence, self.type.rank, self.uid, fills=True)
-
-    def changed(self) -> Data:
-        """The struct whose fields the event merges: its data, or the object in it that says what changes."""
-        if self.type.changes_decoder is None:
-            return self.data
-        raw = getattr(self.data, self.type.changes_field or "")
-        return self.type.changes_decoder.decode(raw if raw is not UNSET and bytes(raw) != b"null" else b"{}")
 
 
 def microseconds(time: datetime) -> int:

@@ -124,7 +124,7 @@ def _newest(events: Sequence[Event]) -> Event:
 def _values(event: Event, effect: Effect) -> dict[str, Any]:
     """The `last` columns that an event sets: implied ones, and over them what it carries."""
     values = {name: event.time if value is TIME else value for name, value in effect.implied_lasts}
-    source = event.changed() if effect.key == "subject" else event.data
+    source = event.changed if effect.key == "subject" else event.data
     for name in effect.fields:
         value = getattr(source, name)
         if value is not UNSET:

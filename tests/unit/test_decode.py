@@ -207,7 +207,7 @@ def test_values_that_no_table_holds(value: bytes | None, expected: tuple[Reason,
 def test_escapes_that_only_look_bad_are_kept() -> None:
     r"""A surrogate pair is one character, and `\\u0000` is a backslash and five characters."""
     value = json.dumps(finished()).replace('"completed"', r'"completed", "error_message": "\ud83d\ude00 \\u0000"')
-    assert decoded(value.encode()).changed().error_message == "😀 \\u0000"  # type: ignore[attr-defined]
+    assert decoded(value.encode()).changed.error_message == "😀 \\u0000"  # type: ignore[attr-defined]
 
 
 def test_a_value_ends_at_one_mebibyte() -> None:

@@ -111,7 +111,7 @@ def test_numbers_in_set_have_bounds_too(name: str) -> None:
         return event("exception.updated", "e", {"actor_type": "user", "set": {name: number}}, time=TIME)
 
     for number in (most, -most - 1):
-        assert getattr(decoded(one(number)).changed(), name) == number
+        assert getattr(decoded(one(number)).changed, name) == number
     for number in (most + 1, -most - 2):
         assert verdict(one(number)) == OUT_OF_RANGE
 
@@ -182,7 +182,7 @@ def test_a_timestamp_has_an_offset() -> None:
 
     instant = datetime(2026, 1, 31, 12, tzinfo=UTC)
     assert field(node("2026-01-31T17:30:00+05:30"), "started_at") == instant
-    assert decoded(updated("2026-01-31T12:00:00Z")).changed().sla_deadline == instant  # type: ignore[attr-defined]
+    assert decoded(updated("2026-01-31T12:00:00Z")).changed.sla_deadline == instant  # type: ignore[attr-defined]
     assert instant.utcoffset() == timedelta(0)
     bad: object
     for bad in (
