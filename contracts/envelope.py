@@ -101,13 +101,19 @@ def structured(value: bytes, headers: Headers) -> bytes:
 
 
 def check_headers(headers: Headers) -> None:
-    """Refuse a header that is null or no UTF-8: no reader downstream could pass it on as text."""
-    for _, text in headers:
-        if text is None or not text.isascii():
+    """Refuse a header that is null or no UTF-8, in name or value: no reader downstream could pass it on as text.
+
+    A name that is no UTF-8 comes with lone surrogates.
+    """
+    for name, text in headers:
+        if text is None or not text.isascii() or not name.isascii():
             break
     else:
         return
     for number, (name, value) in enumerate(headers, 1):
+        if not _is_text(name):
+            message = f"the name of the record's header number {number} is no UTF-8"
+            raise Refusal(Reason.bad_utf8, Stage.envelope, message)
         if value is None:
             raise Refusal(Reason.not_cloudevent, Stage.envelope, f"{_header(number, name)} is null")
         if not value.isascii():
@@ -116,6 +122,14 @@ def check_headers(headers: Headers) -> None:
             except UnicodeDecodeError as error:
                 message = f"{_header(number, name)} is no UTF-8 at byte {error.start}"
                 raise Refusal(Reason.bad_utf8, Stage.envelope, message) from None
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _header(number: int, name: str) -> str:

@@ -115,7 +115,7 @@ class DeadLetters:
                 return
         moved: Headers = [*headers, (form.VALUE_IN_TABLE, b"true")]
         await self._keep(letter_of(topic, partition, -1, record.key, record.value, moved))
-        small = [(name, value) for name, value in moved if form.is_ours(name)]
+        small = [(name, text) for name, text in moved if form.is_ours(name) and len(text or b"") < HEADROOM_BYTES]
         await _deliver(producer, topic, partition, record.key if size < HEADROOM_BYTES else None, None, small)
 
     def _our_headers(self, refused: Refused, group: str, claim: Redriven | None) -> dict[str, str]:

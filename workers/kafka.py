@@ -10,11 +10,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from contracts.event_type import Family
 from contracts.registry import dlq_topic_of, topic_of
-from workers import group_offsets
+from workers import group_offsets, unpacking
 from workers.cancellation import raise_if_cancelled
 from workers.settings import Settings
 
 group_offsets.mend()
+unpacking.mend()
 
 DLQ_MESSAGE_MAX_BYTES = 32 * 1024 * 1024
 TOPIC_MESSAGE_MAX_BYTES = 2 * 1024 * 1024

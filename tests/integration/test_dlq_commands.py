@@ -161,6 +161,7 @@ async def test_the_member_that_an_error_names_is_marked(installation: Installati
         "the attribute time is no RFC 3339 time": '  "time": "2026-01-31T12:00:00+00:00",  <-- the attribute time is',
         "the header ce_id is no UTF-8 at byte 0": "  ce_id: x  <-- the header ce_id is no UTF-8 at byte 0",
         "the record's header number 2 is null": "  odd: null  <-- the record's header number 2 is null",
+        "the name of the record's header number 2 is no UTF-8": "  odd: null  <-- the name of the record's header",
     }
     found = {}
     for error in marks:

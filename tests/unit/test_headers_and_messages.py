@@ -67,10 +67,15 @@ def test_the_value_wins_over_a_repeated_header(content_type: bytes) -> None:
         ([("x", b"1"), ("y", None)], NOT_CLOUDEVENT, "the record's header number 2 is null"),
         ([("x", b"a\xff")], (Reason.bad_utf8, Stage.envelope), "the record's header number 1 is no UTF-8 at byte 1"),
         ([("ce_id", None)], NOT_CLOUDEVENT, "the header ce_id is null"),
+        (
+            [("é", b"1"), ("x", "é".encode()), ("\udcff", None)],
+            (Reason.bad_utf8, Stage.envelope),
+            "the name of the record's header number 3 is no UTF-8",
+        ),
     ],
 )
 def test_a_header_is_text(headers: Headers, expected: tuple[Reason, Stage], message: str) -> None:
-    """A null header and one that is no UTF-8 are refused; the message says which one, by number."""
+    """A null header, a value and a name that are no UTF-8 are refused; the message says which one, by number."""
     refused = refusal(finished(), headers)
     assert ((refused.reason, refused.stage), refused.message) == (expected, message)
 
@@ -120,6 +125,7 @@ def _canaries() -> list[tuple[bytes | None, Headers, bytes | None]]:
     ]
     found: list[tuple[bytes | None, Headers, bytes | None]] = [(raw, (), None) for raw in raws]
     found += [(text, [(CANARY, value)], None) for value in (None, CANARY.encode() + b"\xff")]
+    found += [(text, [(CANARY + "\udcff", b"")], None)]
     found += [(text, (), CANARY.encode() + b"/x"), (text, binary(), None), (text, binary(time=CANARY.encode()), None)]
     return found
 

@@ -1,7 +1,9 @@
 """The form of a dead letter: its id, headers that a second trip replaces, and what its row is made of."""
 
+import json
 import time
 import uuid
+from base64 import b64encode
 
 import pytest
 from aiokafka import ConsumerRecord
@@ -39,6 +41,30 @@ def test_a_second_trip_replaces_its_headers() -> None:
     assert once == [*own, (letter.ID, b"1"), (letter.REASON, b"bad_json"), (letter.TOPIC, b"t")]
     assert twice == [*own, (letter.ID, b"2")]
     assert letter.own_headers(twice) == own
+
+
+def test_a_name_that_is_no_utf8_is_escaped_and_kept() -> None:
+    """Its bytes lie in a header of ours by its number among the record's own; a second trip replaces that as well."""
+    name = b"a\xff\xc3\xa9\xc3"
+    headers = [("x-dlq-id", b"forged"), ("é", b"1"), (name.decode("utf-8", "surrogateescape"), b"\xff"), ("b", None)]
+    once = letter.with_headers(headers, {letter.ID: "1"})
+    own = [("é", b"1"), ("a\\xffé\\xc3", b"\xff"), ("b", None)]
+    assert once == [
+        *own,
+        (letter.ID, b"1"),
+        (letter.HEADER_NAMES, json.dumps({"2": b64encode(name).decode()}).encode()),
+    ]
+    assert letter.own_headers(once) == own
+    assert letter.with_headers(once, {letter.ID: "2"}) == [*own, (letter.ID, b"2")]
+
+
+def test_a_foreign_letter_with_such_a_name_is_indexed() -> None:
+    """The name is escaped in the index; a record of another system's topic may have any."""
+    headers = (("\udcff\0", b"1"), ("__connect.errors.topic", b"t"))
+    record = ConsumerRecord("theirs", 0, 7, 0, 0, None, b"{}", None, -1, -1, headers)
+    assert foreign_letter_of(record).header_names == ["\\xff\ufffd"]
+    forged = letter_of("dlq.t", 0, 7, None, b"{}", [*headers, ("x-dlq-\udcff", b""), (letter.ID, b"x")])
+    assert forged.header_names == ["\\xff\ufffd", "__connect.errors.topic"]
 
 
 def test_a_text_is_cut_at_4_kib_of_utf_8() -> None:

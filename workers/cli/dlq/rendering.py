@@ -21,7 +21,7 @@ _ATTRIBUTE = re.compile(r"\bthe attribute (\w+)|^(specversion) is")
 _COLUMN = re.compile(r", column (\w+)$")
 _LINE_COLUMN = re.compile(r"at line (\d+), column (\d+)$")
 _BYTE = re.compile(r"^(?:the value is no UTF-8|(.*) as an escape) at byte (\d+)")
-_HEADER = re.compile(r"^(?:the record's header number (\d+)|the header ([\w-]+)) is ")
+_HEADER = re.compile(r"^(?:(?:the name of )?the record's header number (\d+)|the header ([\w-]+)) is ")
 
 
 class Fault(NamedTuple):
