@@ -39,7 +39,7 @@ _data_alone = msgspec.json.Decoder(_DataAlone)
 
 
 def decode_data(kind: EventType, raw: Raw) -> tuple[Data, Data, dict[str, Raw]]:
-    """The typed data, what of it changes a state, and what no column keeps: unknown fields, nulls said outright."""
+    """The typed data, what of it changes a state, and what no column keeps: unknown fields, and nulls that are said."""
     text = bytes(raw)
     check_nesting(text, outer=1)
     data = _decode(kind.decoder, raw, "$.data")
