@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+from itertools import count
 
+import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
@@ -16,6 +18,9 @@ from workers.settings import Settings
 
 START_SECONDS = 60.0
 PAUSE_SECONDS = 1.0
+LOOKS_BETWEEN_WORDS = 30  # a wait is told when it begins, and then about twice a minute
+
+log = structlog.get_logger("siltstone.startup")
 
 
 def database(settings: Settings, application: str, role: str | None = WORKER) -> Database:
@@ -35,13 +40,13 @@ async def check_schema(opened: Database, stopping: asyncio.Event) -> None:
 
     From then on a worker holds, and does not stop, while the database is migrated away from that.
     """
-    while True:
+    for look in count():
         try:
             with judged("the database cannot be used"):
                 async with opened.transaction(readonly=True) as connection:
                     migrated = await migrate.current(connection)
-        except RetryLater:
-            await _pause(stopping)
+        except RetryLater as outage:
+            await _pause(stopping, look, "the database", str(outage))
             continue
         if (revision := migrated.revision) != migrate.head():
             have = f"is at revision {revision}" if revision else "was never migrated"
@@ -56,7 +61,7 @@ async def check_topics(settings: Settings, stopping: asyncio.Event) -> set[str]:
     """All topics there are; raises Stop when one is missing or Kafka refuses us. An outage is waited for, a minute."""
     wanted = [*kafka.topics(settings).values(), *kafka.dlq_topics(settings).values()]
     deadline = asyncio.get_running_loop().time() + START_SECONDS
-    while True:
+    for look in count():
         admin = AIOKafkaAdminClient(**kafka.connection(settings))
         try:
             await admin.start()
@@ -68,17 +73,20 @@ async def check_topics(settings: Settings, stopping: asyncio.Event) -> set[str]:
             if asyncio.get_running_loop().time() > deadline:
                 more = f"; {found.what}" if found else ""
                 raise Stop(f"Kafka does not answer at {servers}: {type(error).__name__}{more}") from error
-            await _pause(stopping)
+            await _pause(stopping, look, f"Kafka at {servers}", found.what if found else type(error).__name__)
             continue
         finally:
             await admin.close()
         if missing := sorted(set(wanted) - present):
             raise Stop(f"these topics are missing: {', '.join(missing)}; run `siltstone topics apply`")
         return present
+    raise AssertionError("it looks until it returns or raises")
 
 
-async def _pause(stopping: asyncio.Event) -> None:
-    """Wait before another look; raises GivenUp when the worker is to stop."""
+async def _pause(stopping: asyncio.Event, look: int, what: str, because: str) -> None:
+    """Wait before another look, after `look` others; raises GivenUp when the worker is to stop."""
+    if look % LOOKS_BETWEEN_WORDS == 0:
+        log.warning("waiting to start", waits_for=what, because=because)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stopping.wait(), PAUSE_SECONDS)
     if stopping.is_set():

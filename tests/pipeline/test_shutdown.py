@@ -81,3 +81,28 @@ async def test_sigterm_during_an_outage_does_not_wait_for_its_end(installation: 
     )
     assert await counts(installation) == {"rows": 10, "counted": 10, "letters": 0}
     assert await second.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("away", "named"),
+    [
+        ({"DATABASE_URL": "postgresql+asyncpg://siltstone:unused@127.0.0.1:1/siltstone"}, "the database"),
+        ({"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}, "Kafka at 127.0.0.1:1"),
+    ],
+)
+async def test_a_worker_that_waits_to_start_says_for_what(
+    installation: Installation, away: dict[str, str], named: str
+) -> None:
+    """It says what is away and why, once in half a minute; SIGTERM ends it with 0."""
+    worker = installation.worker(environment=away)
+
+    async def waits() -> bool:
+        assert worker.process.poll() is None, worker.log
+        return bool(worker.events("waiting to start"))
+
+    await until("the worker says that it waits", waits, 30)
+    assert await worker.stop() == 0
+    [said] = worker.events("waiting to start")
+    assert (said["waits_for"], said["level"]) == (named, "warning")
+    assert said["because"]
+    assert "unused" not in worker.log
