@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     topic_prefix: str = _variable("SILTSTONE_TOPIC_PREFIX", "", "put before every topic's name")
     batch_max_rows: int = _variable("SILTSTONE_BATCH_MAX_ROWS", 4000, "records a transaction", ge=1, le=100_000)
     batch_max_bytes: int = _variable(
-        "SILTSTONE_BATCH_MAX_BYTES", 8 * 1024 * 1024, "bytes of values a transaction, and about as many a poll", ge=1024
+        "SILTSTONE_BATCH_MAX_BYTES", 4 * 1024 * 1024, "bytes of values a transaction, and about as many a poll", ge=1024
     )
     batch_wait_ms: int = _variable(
         "SILTSTONE_BATCH_WAIT_MS", 50, "how long an empty poll waits, in milliseconds", ge=1, le=10_000
