@@ -15,17 +15,18 @@ import asyncpg
 from sqlalchemy.engine import make_url
 
 from contracts.event_type import Family
+from localstack import folder as folders
 from localstack import ports, stack
 from localstack.kafka import answers
 from persistence import migrate
 from tests.storm.proxy import Proxy
 from tests.support.faults import last_words
+from tests.support.free_ports import free_ports
 from tests.support.installation import Installation, make_database
 from tests.support.services import Services
 from tests.support.waiting import until
 from tests.support.worker import SILTSTONE, WorkerProcess
 
-VIA_PORTS = range(10_000, 30_000)  # below those of outgoing connections: none can sit on it while the broker is away
 SMALL_BATCHES = {"SILTSTONE_BATCH_MAX_ROWS": "500"}
 TAIL_LINES = 25
 START_UP_LOST = ("went away during start-up", "Kafka does not answer at")  # an operator starts such a worker again
@@ -87,11 +88,13 @@ class Field:
     ) -> "Field":
         """Start the stack in `folder`/stack, make everything, and wait until the workers are ready."""
         postgres: Proxy | None = None
-        via_port = ports.choose(None, secrets.choice(VIA_PORTS))  # two fields that open at once shall not meet
+        via_port, for_postgres, for_kafka, for_controller = free_ports(4)
         kafka = await Proxy.open(via_port)
         try:
             via = stack.Via(via_port, kafka.port)
             place = folder / "stack"
+            folders.claim(place)
+            folders.save(place, folders.State(for_postgres, for_kafka, for_controller))
             addresses = await asyncio.to_thread(stack.up, place, via=via)
             await until("Kafka answers through its line", lambda: asyncio.to_thread(answers, kafka.port), 30)
             services = Services(addresses.kafka_bootstrap_servers, addresses.database_url, place)

@@ -1,7 +1,6 @@
 """A Kafka that speaks TLS and asks for a login or a certificate, on ports of its own."""
 
 import contextlib
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,11 @@ from localstack.jars import jars
 from localstack.kafka import Kafka, _cluster_id, _environment
 from localstack.processes import run
 from tests.support.certificates import Authority
+from tests.support.free_ports import free_ports
 
 USER = "siltstone-worker"
 HOST = ports.HOST  # the name that the certificates have
 OTHER_NAME = "localhost"  # the same machine by a name that they do not have
-FIRST_PORTS = range(20_000, 30_000)  # below those of outgoing connections
 
 _LISTENERS = """
 listeners=BROKER://{host}:{plain},CONTROLLER://{host}:{controller},LOGIN://{host}:{login},MUTUAL://{host}:{mutual}
@@ -57,7 +56,7 @@ def secured_kafka(
     folder: Path, authority: Authority, *, plain_password: str, scram_password: str
 ) -> Iterator[SecuredKafka]:
     """A broker whose certificate, by `authority`, is for 127.0.0.1 alone; a password of USER for each mechanism."""
-    plain, controller, login, mutual = _free(4)
+    plain, controller, login, mutual = free_ports(4)
     more = _LISTENERS.format(
         host=HOST,
         advertised=HOST,
@@ -85,10 +84,3 @@ def secured_kafka(
         yield SecuredKafka(f"{HOST}:{plain}", f"{HOST}:{login}", f"{HOST}:{mutual}")
     finally:
         node.stop(by_kill=True)
-
-
-def _free(count: int) -> list[int]:
-    found: list[int] = []
-    while len(found) < count:
-        found.append(ports.choose(None, secrets.choice(FIRST_PORTS), besides=found))
-    return found
