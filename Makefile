@@ -5,11 +5,11 @@ BIN := .venv/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; exit; }; done; echo python3)
 
-.PHONY: help setup demo test check docs lock audit bench bench-quick bench-families bench-growth bench-dlq profile storm clean
+.PHONY: help setup demo test check docs release-schemas lock audit bench bench-quick bench-families bench-growth bench-dlq profile storm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
-		printf '  make %-12s %s\n' "$$target" "$$what"; done
+		printf '  make %-16s %s\n' "$$target" "$$what"; done
 
 setup: .setup-stamp ## Install everything into .venv from requirements.lock (once)
 
@@ -51,8 +51,11 @@ check: .setup-stamp ## Lint, formatting, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: .setup-stamp ## Write the generated pages of docs/ anew from the code
+docs: .setup-stamp ## Write the generated pages of docs/ and the schemas of schemas/ anew from the code
 	$(BIN)/python -m docs.generate
+
+release-schemas: .setup-stamp ## Keep the event types of this version as published: later ones are compared with them
+	$(BIN)/python -m docs.released
 
 LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate
 lock: .setup-stamp ## Write the lock files anew from pyproject.toml: for people, for the image, for building it

@@ -4,6 +4,7 @@ Some limits no schema can say, and decode() alone holds: the size and nesting of
 (U+0000, lone surrogates), the window of accepted times, whether a tenant exists.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -65,6 +66,11 @@ def schema_of(kind: EventType) -> Schema:
 def schemas() -> dict[str, Schema]:
     """The schema of every event type that is accepted, by its full name."""
     return {name: schema_of(kind) for name, kind in EVENT_TYPES.items()}
+
+
+def as_text(document: Mapping[str, Any]) -> str:
+    """A document as it is printed and kept in files."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def data_schema(kind: EventType) -> Schema:

@@ -1,14 +1,19 @@
-"""Make the pages that say what the code says: `python -m docs.generate`. tests/docs fails when one is out of date."""
+"""Make the pages and schemas that say what the code says: `python -m docs.generate`.
+
+tests/docs fails when one is out of date.
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from docs.pages.commands import commands
 from docs.pages.events import events
+from docs.pages.schemas import schema_files
 from docs.pages.settings import metrics, settings
 from docs.pages.tables import tables
 
 FOLDER = Path(__file__).parent
+SCHEMAS = FOLDER.parent / "schemas"
 PAGES: Mapping[str, Callable[[], str]] = {
     "events.md": events,
     "tables.md": tables,
@@ -19,12 +24,17 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 
 def main() -> None:
-    """Write every page that differs."""
-    for name, page in PAGES.items():
-        path, text = FOLDER / name, page()
+    """Write every page and schema that differs; remove the schemas of types that are no more."""
+    made = {FOLDER / name: page() for name, page in PAGES.items()}
+    made |= {SCHEMAS / name: text for name, text in schema_files().items()}
+    SCHEMAS.mkdir(exist_ok=True)
+    for path, text in made.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
-            print(f"wrote docs/{name}")
+            print(f"wrote {path.relative_to(FOLDER.parent)}")
+    for path in set(SCHEMAS.glob("*.json")) - set(made):
+        path.unlink()
+        print(f"removed {path.relative_to(FOLDER.parent)}")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import PAGES
+from docs.generate import PAGES, SCHEMAS
 from docs.pages.commands import help_of, names_of, program, walk
+from docs.pages.schemas import schema_files
 from docs.pages.settings import OTHERS
 from workers.settings import variable_names
 
@@ -37,7 +38,15 @@ def project_files() -> list[Path]:
 @pytest.mark.parametrize("name", PAGES)
 def test_generated_pages_are_what_the_code_gives(name: str) -> None:
     """docs/<page> is the text that `python -m docs.generate` writes."""
-    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), "run: python -m docs.generate"
+    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), "run: make docs"
+
+
+def test_committed_schemas_are_what_the_code_gives() -> None:
+    """schemas/ has one file for each type and the AsyncAPI document, as the generator writes them, and no others."""
+    committed = {path.name: path.read_text(encoding="utf-8") for path in SCHEMAS.glob("*.json")}
+    made = schema_files()
+    differ = sorted(name for name in committed.keys() | made.keys() if committed.get(name) != made.get(name))
+    assert differ == [], "run: make docs"
 
 
 @pytest.mark.parametrize("path", COMMANDS)

@@ -1,6 +1,5 @@
 """`siltstone schemas`."""
 
-import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from contracts.registry import EVENT_TYPES
-from contracts.schemas import schema_of
+from contracts.schemas import as_text, schema_of
 from contracts.schemas import schemas as every_schema
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, fail, say
@@ -34,7 +33,7 @@ def schemas(
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, document in documents.items():
-            (out / f"{name}.json").write_text(_text(document), encoding="utf-8")
+            (out / f"{name}.json").write_text(as_text(document), encoding="utf-8")
     except OSError as error:
         fail(f"{error.filename or out} cannot be written: {error.strerror}", Exit.UNEXPECTED)
     say(f"wrote {len(documents)} files to {out}")
@@ -55,9 +54,5 @@ def _asyncapi() -> dict[str, dict[str, Any]]:
     return {"asyncapi": document(settings(), version("siltstone"))}
 
 
-def _text(document: dict[str, Any]) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-
-
 def _print(document: dict[str, Any]) -> None:
-    sys.stdout.write(_text(document))
+    sys.stdout.write(as_text(document))
