@@ -19,7 +19,8 @@ def events() -> str:
         "Every event is a [CloudEvent](https://cloudevents.io) 1.0 in structured JSON mode, one a record, keyed "
         "`<tenantid>/<subject>`. Unknown attributes and unknown fields of `data` are kept, not refused. An absent "
         "field leaves its column as it is; null clears it, and is refused for a required field. A value is at most "
-        "1 MiB, nested at most 64 deep. `siltstone schemas` prints the same as JSON Schema."
+        "1 MiB, nested at most 64 deep. [schemas/](../schemas) has the same as JSON Schema, as "
+        "`siltstone schemas` prints it. How to send one: [publishing.md](publishing.md)."
     )
     return page("Events", intro, _events())
 
