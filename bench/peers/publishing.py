@@ -17,7 +17,12 @@ IN_FLIGHT = 2_000  # records handed to the producer and not yet acknowledged
 def peers_producer(settings: Settings, **options: Any) -> AIOKafkaProducer:
     """As Siltstone's own, but for the compression; not started."""
     return AIOKafkaProducer(
-        **kafka.connection(settings), acks="all", enable_idempotence=True, compression_type=PEERS_COMPRESSION, **options
+        **kafka.connection(settings),
+        acks="all",
+        enable_idempotence=True,
+        compression_type=PEERS_COMPRESSION,
+        max_batch_size=kafka.BATCH_BYTES,
+        **options,
     )
 
 
