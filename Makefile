@@ -27,7 +27,7 @@ setup: .setup-stamp ## Install everything into .venv from requirements.lock (onc
 		echo "$$("$(PYTHON)" -V 2>&1) is there, but its module venv is not: on Debian and Ubuntu"; \
 		echo "  sudo apt-get install $$("$(PYTHON)" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"; \
 		exit 1; }
-	@echo "setting up .venv with $$("$(PYTHON)" -V); the first time some 130 MB are fetched"
+	@echo "setting up .venv with $$("$(PYTHON)" -V); the first time some 150 MB are fetched"
 # In place, never --clear: a local stack that is up runs programs that lie in .venv.
 	@if [ -e .venv ] && ! $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 		echo ".venv is there, but its Python does not run or is older than 3.11; stop what uses it, then: make clean"; \
