@@ -29,7 +29,7 @@ BEGIN
         NULL; -- roles are the cluster's: another database's migration made it first
       END;
     END IF;
-    IF NOT pg_has_role(current_user, role, 'MEMBER') THEN
+    IF NOT pg_has_role(current_user, role, 'SET') THEN -- who makes a role may give it, not yet become it
       EXECUTE format('GRANT %I TO CURRENT_USER', role);
     END IF;
   END LOOP;

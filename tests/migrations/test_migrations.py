@@ -1,8 +1,10 @@
 """Migrations on a real database: up, down and up again; what they make is what the models say."""
 
 import asyncio
+import contextlib
 import os
 import re
+import secrets
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -144,3 +146,38 @@ def test_a_revision_that_is_not_there_is_named(empty_database: str) -> None:
     """Exit 2 and a line that says which."""
     done = commands.run(["db", "upgrade", "nonsense"], os.environ | {"DATABASE_URL": empty_database})
     assert (done.returncode, done.stderr) == (2, "not migrated: Can't locate revision identified by 'nonsense'\n")
+
+
+OWN_ROLES = ("siltstone_owner", "siltstone_worker", "siltstone_operator", "siltstone_reader")
+
+
+@pytest.fixture
+async def login_without_superuser(empty_database: str) -> AsyncIterator[str]:
+    """The owner of the empty database as an administrator of a managed Postgres is: it makes roles, and is no more.
+
+    What it has of each role is what Postgres gives whoever made it: it may give it, and not become it.
+    """
+    url, name = make_url(empty_database), f"administrator_{secrets.token_hex(4)}"
+    password = secrets.token_hex(16)
+    given = "; ".join(f"GRANT {role} TO {name} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE" for role in OWN_ROLES)
+    made = f"CREATE ROLE {name} LOGIN CREATEROLE PASSWORD '{password}'; ALTER DATABASE {url.database} OWNER TO {name}"
+    administrator = await asyncpg.connect(migrate.driver_dsn(empty_database))
+    try:
+        for role in OWN_ROLES:
+            with contextlib.suppress(asyncpg.DuplicateObjectError):
+                await administrator.execute(f"CREATE ROLE {role} NOLOGIN")
+        await administrator.execute(f"{made}; {given}")
+        yield url.set(username=name, password=password).render_as_string(hide_password=False)
+    finally:
+        back = f"ALTER DATABASE {url.database} OWNER TO CURRENT_USER; DROP OWNED BY {name} CASCADE; DROP ROLE {name}"
+        await administrator.execute(back)
+        await administrator.close()
+
+
+async def test_a_login_that_is_no_superuser_migrates(login_without_superuser: str) -> None:
+    """It gives itself the roles that it made before it becomes one of them, and again changes nothing."""
+    await migrate.upgrade(login_without_superuser)
+    await migrate.upgrade(login_without_superuser)
+    assert await rows(login_without_superuser, "SELECT version_num FROM alembic_version") == [(migrate.head(),)]
+    owners = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"
+    assert await rows(login_without_superuser, owners) == [("siltstone_owner",)]
