@@ -75,7 +75,7 @@ def _check(kind: EventType, data: Data, text: bytes, members_of: Callable[[bytes
         return data
     changes = getattr(data, kind.changes_field or "")
     if changes is UNSET or bytes(changes) == b"null":
-        return kind.no_changes
+        return kind.changes_decoder.decode(b"{}")
     path = f"$.data.{kind.changes_field}"
     changed = _decode(kind.changes_decoder, changes, path)
     _check_fields(kind.changes, changed, bytes(changes), _members.decode, path)

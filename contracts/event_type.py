@@ -82,11 +82,6 @@ class EventType:
         """For the object in `changes_field`; unknown fields in it are kept with the object, in its column."""
         return None if self.changes is None else msgspec.json.Decoder(opened(self.changes))
 
-    @cached_property
-    def no_changes(self) -> Data:
-        """What that decoder says of an object without members."""
-        return msgspec.json.Decoder(opened(self.changes or self.data)).decode(b"{}")
-
 
 def opened(data: type[Data]) -> type[Data]:
     """`data` with unknown fields ignored instead of refused."""
