@@ -32,7 +32,7 @@ NOTES = (
     "rows/s is a median, and beside it the same of the second half of a run, without what a program does slowly at "
     "first; shares and ratios are medians of those of each round; `ours` is Siltstone's faster variant. "
     "CPU is in µs a row: of the system's own processes, of Postgres, of Kafka. Latency is from publishing to the "
-    "commit of the row, at a rate of a tenth of rows/s, at most 2,000."
+    "commit of the row, at a rate of a tenth of rows/s, at most 2,000: medians of three rounds."
 )
 
 COLUMNS = (
@@ -53,7 +53,7 @@ class Result:
     version: str = ""
     settings: str = ""
     runs: dict[int, Found] = field(default_factory=dict)
-    latency: Latency | None = None
+    latencies: list[Latency] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     @property
@@ -64,6 +64,11 @@ class Result:
     def median(self) -> float:
         """Not a number where every run failed."""
         return statistics.median(self.rates) if self.runs else NAN
+
+    @property
+    def latency(self) -> Latency | None:
+        """The medians of the rounds, figure by figure."""
+        return Latency(*map(statistics.median, zip(*self.latencies, strict=True))) if self.latencies else None
 
     def used(self, name: str) -> float:
         """The median of a figure of the runs that have it."""

@@ -1,7 +1,8 @@
 """`make bench`: Siltstone, its peers and the limit of this machine, measured in one run.
 
 Every system drains the same events (the naive consumer a share of them) from Kafka into Postgres, in rounds, in an
-order drawn anew for each; every run has a fresh database and a new consumer group. Then each system's latency.
+order drawn anew for each; every run has a fresh database and a new consumer group. Then each system's latency, in
+rounds too.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from bench.latency import latency
 from bench.limit import limit_of_bytes, limit_of_rows, rows_of
 from bench.peers import install
 from bench.peers.publishing import publish as publish_form
-from bench.peers.settings import LATENCY_MAX_RATE, LATENCY_SHARE, NAIVE_LATENCY_RATE, POSTGRES
+from bench.peers.settings import LATENCY_MAX_RATE, LATENCY_ROUNDS, LATENCY_SHARE, NAIVE_LATENCY_RATE, POSTGRES
 from bench.peers.systems import SYSTEMS, System, said, topic_of_form
 from bench.processes import ROOT, Failed, cpu_seconds
 from bench.quick import prepare, publish
@@ -104,18 +105,23 @@ async def rounds_of(runs: dict[str, Run], results: dict[str, Result], rounds: in
             say(f"  {result.title:34}{found.rate:>10,.0f} rows/s   ({time.monotonic() - began:.0f} s in all)")
 
 
-async def latencies(bench: Bench, systems: Sequence[System], results: dict[str, Result], settings: Settings) -> None:
-    """Of each family with its one process or task, at a share of what it drained."""
-    for system in systems:
-        result = results[system.name]
-        if not result.runs or system.name.endswith("-2"):
-            continue
-        rate = min(LATENCY_SHARE * result.median, LATENCY_MAX_RATE) if system.share == 1 else NAIVE_LATENCY_RATE
-        try:
-            result.latency = await latency(bench, system, settings, rate)
-        except Failed as failed:
-            result.failures.append(f"latency failed: {failed}")
-        say(f"latency of {result.title}: {result.latency or result.failures[-1]}")
+async def latencies(
+    bench: Bench, systems: Sequence[System], results: dict[str, Result], settings: Settings, draw: random.Random
+) -> None:
+    """Of each family with its one process or task, at a share of what it drained: in rounds, as the drains."""
+    measured = [system for system in systems if results[system.name].runs and not system.name.endswith("-2")]
+    for number in range(LATENCY_ROUNDS):
+        for system in draw.sample(measured, len(measured)):
+            result = results[system.name]
+            rate = min(LATENCY_SHARE * result.median, LATENCY_MAX_RATE) if system.share == 1 else NAIVE_LATENCY_RATE
+            try:
+                found = await latency(bench, system, settings, rate)
+            except Failed as failed:
+                result.failures.append(f"latency, round {number + 1}, failed: {failed}")
+                say(f"latency of {result.title} failed: {str(failed).splitlines()[0]}")
+                continue
+            result.latencies.append(found)
+            say(f"latency of {result.title:34} p50 {found.p50:6.1f}  p99 {found.p99:6.1f} ms at {found.rate:,.0f}/s")
 
 
 async def measure(options: argparse.Namespace, systems: Sequence[System], folder: Path) -> dict[str, Result]:
@@ -152,7 +158,7 @@ async def measure(options: argparse.Namespace, systems: Sequence[System], folder
             results[system.name] = result_of(system, count)
         await rounds_of(runs, results, options.rounds, options.seed)
         if not options.no_latency:
-            await latencies(bench, systems, results, settings)
+            await latencies(bench, systems, results, settings, random.Random(options.seed))
     finally:
         await admin.close()
     connection = await asyncpg.connect(migrate.driver_dsn(addresses.database_url))

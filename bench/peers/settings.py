@@ -62,5 +62,6 @@ NAIVE_LATENCY_RATE = 40  # events a second
 
 LATENCY_SHARE = 0.1  # latency is measured at this share of a system's own throughput
 LATENCY_MAX_RATE = 2_000  # events a second
+LATENCY_ROUNDS = 3
 WARM_UP_SECONDS = 10
 LATENCY_SECONDS = 20
