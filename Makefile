@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; exit; }; done; echo python3)
 
-.PHONY: help setup demo test check docs release-schemas lock audit bench bench-quick bench-families bench-growth bench-dlq profile storm clean
+.PHONY: help setup demo test check docs release-schemas lock audit bench bench-quick bench-families bench-growth bench-dlq bench-wrap bench-sdk profile storm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -13,7 +13,7 @@ help: ## List the targets
 
 setup: .setup-stamp ## Install everything into .venv from requirements.lock (once)
 
-.setup-stamp: requirements.lock pyproject.toml
+.setup-stamp: requirements.lock pyproject.toml sdk/pyproject.toml
 	@command -v "$(PYTHON)" >/dev/null || { \
 		echo "Python is missing. Siltstone needs Python 3.11 or newer: on Debian and Ubuntu"; \
 		echo "  sudo apt-get install python3 python3-venv"; \
@@ -35,7 +35,7 @@ setup: .setup-stamp ## Install everything into .venv from requirements.lock (onc
 	@[ -x $(BIN)/pip ] || "$(PYTHON)" -m venv .venv
 	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock || { \
 		echo "a package could not be installed (see above); when the network is the reason, run make again"; exit 1; }
-	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e . -e sdk
 	@touch $@
 
 demo: .setup-stamp ## Show everything on a local Kafka and Postgres, explained as it runs
@@ -91,6 +91,12 @@ profile: .setup-stamp ## Say where the time of a drain goes, in the worker and i
 
 bench-dlq: .setup-stamp ## Measure the dead-letter commands on 100,000 letters, in a minute
 	$(BIN)/python -m bench.dlq
+
+bench-wrap: .setup-stamp ## Measure what wrap costs a program that prints 100 MB, in a minute
+	$(BIN)/python -m bench.wrap
+
+bench-sdk: .setup-stamp ## Measure what a call of the SDK costs its caller, beside a bare produce
+	$(BIN)/python -m bench.sdk
 
 storm: .setup-stamp ## Strike with 200 faults while a million events flow, then check every row (SEED=1 repeats one)
 	$(BIN)/python -m tests.storm $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from producers.found import captured, reported
 from producers.storable import clean, cut, json_bytes, storable
 from producers.swe_agent_file import Recording, Step, UnreadableTrajectory, read
-from producers.text_findings import READABLE, RISK, ErrorLine, code_blocks, errors, lines_of
+from producers.text_findings import READABLE, ErrorLine, code_blocks, errors, lines_of
 from producers.timeline import Timeline
 
 __all__ = ["UnreadableTrajectory", "count_by_type", "events"]
@@ -27,7 +28,6 @@ READERS = frozenset(
 )
 
 # Bytes as ASCII JSON; together with the envelope, those of one event stay under 1 MiB.
-MAX_CODE_BYTES = 768 * 1024
 MAX_JSON_BYTES = 256 * 1024
 MAX_ACTION_BYTES = 128 * 1024
 MAX_NAME_CHARACTERS = 255
@@ -133,23 +133,11 @@ def _said(step: Step, number: int, timeline: Timeline) -> None:
 def _shown_code(text: str, field: str, number: int, timeline: Timeline) -> None:
     """Record the fenced blocks of a text."""
     for block in code_blocks(text):
-        content = cut(block.content, MAX_CODE_BYTES)
-        context = {"step": number, "field": field, "before": block.before, "closed": block.closed}
-        if content != block.content:
-            context["cut_from_characters"] = len(block.content)
         timeline.add(
             "code_block.captured",
             timeline.session,
             f"{number}:{field}:{block.line_start}",
-            {
-                "agent_name": AGENT,
-                "content": content,
-                "language": block.language,
-                "line_start": block.line_start,
-                "line_end": block.line_end,
-                "context": context,
-                "parseable": block.parseable,
-            },
+            captured(AGENT, block, {"step": number, "field": field}),
         )
 
 
@@ -198,15 +186,7 @@ def _error(error: ErrorLine, field: str, number: int, known: dict[str, str], tim
     _extracted(
         timeline,
         f"error:{number}:{field}:{error.line_number}",
-        {
-            "event_type": "error",
-            "pattern": error.pattern,
-            "matched_value": error.matched,
-            "original_line": error.line,
-            "line_number": error.line_number,
-            "metadata": {"step": number, "field": field, **known},
-            "risk_level": RISK[error.pattern],
-        },
+        reported(error) | {"metadata": {"step": number, "field": field, **known}},
     )
 
 

@@ -1,4 +1,4 @@
-"""What an agent's text shows: fenced blocks of code, and lines that report an error.
+"""What an agent's text shows: fenced blocks of code, and lines that report an error; whole texts, or line by line.
 
 Both take time linear in the text: a line is read once, and at most MAX_LINE_CHARACTERS of it are matched.
 """
@@ -7,12 +7,14 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 MAX_LINE_CHARACTERS = 4_096  # of a line that is matched and kept
 MAX_MATCH_CHARACTERS = 1_024  # of the matched part that is kept
 MAX_LANGUAGE_CHARACTERS = 50
 MAX_PARSED_CHARACTERS = 262_144  # longer Python is not parsed
+MAX_BLOCK_CHARACTERS = 1_048_576  # of a block that are kept: no event holds more
 
 # By how far an error reaches: the machine, the program, the agent's own code or command, a question.
 RISK = {
@@ -66,6 +68,7 @@ class CodeBlock(NamedTuple):
     before: str | None  # the last line before the fence that is not blank
     closed: bool
     parseable: bool | None  # None: no Python, or above MAX_PARSED_CHARACTERS
+    characters: int  # of the whole block; content has fewer of one above MAX_BLOCK_CHARACTERS
 
 
 class ErrorLine(NamedTuple):
@@ -83,29 +86,77 @@ def lines_of(text: str) -> list[str]:
 
 
 def code_blocks(text: str) -> Iterator[CodeBlock]:
-    """Fenced blocks in order (CommonMark 4.5, at any indentation); blank ones are left out.
+    """The fenced blocks of a text in order, as Fences finds them."""
+    fences = Fences()
+    for line in lines_of(text):
+        if block := fences.feed(line):
+            yield block
+    if block := fences.end():
+        yield block
 
-    A block whose closing fence is missing reaches to the end of the text.
+
+class Fences:
+    """Fenced blocks, a line at a time (CommonMark 4.5, at any indentation); blank ones are left out.
+
+    A block whose closing fence is missing reaches to the end of the text. Of one that has more than
+    `max_characters` the rest is only counted.
     """
-    lines = lines_of(text)
-    number, before = 0, None
-    while number < len(lines):
-        fence = _FENCE.fullmatch(lines[number])
-        number += 1
-        if not fence or (fence[2][0] == "`" and "`" in fence[3]):
-            before = lines[number - 1].strip()[:MAX_LINE_CHARACTERS] or before
-            continue
-        indent, marks, info = fence.groups()
-        first = number
-        while number < len(lines) and not _closes(lines[number], indent, marks):
-            number += 1
-        content = "\n".join(_without(line, indent) for line in lines[first:number])
-        if content.strip():
-            language = info.strip().strip("{}.").split(maxsplit=1)[:1]
-            name = language[0][:MAX_LANGUAGE_CHARACTERS] if language else None
-            parsed = _parses(content) if name and name.lower() in _PYTHON else None
-            yield CodeBlock(content, name, first + 1, number, before, number < len(lines), parsed)
-        number += 1
+
+    def __init__(self, max_characters: int = MAX_BLOCK_CHARACTERS) -> None:
+        self._max_characters = max_characters
+        self._number = 0  # of the last line
+        self._before: str | None = None
+        self._open: _Open | None = None
+
+    def feed(self, line: str) -> CodeBlock | None:
+        """The block that this line closes."""
+        self._number += 1
+        if self._open is None:
+            fence = _FENCE.fullmatch(line)
+            if fence and not (fence[2][0] == "`" and "`" in fence[3]):
+                self._open = _Open(fence[1], fence[2], fence[3], self._number + 1)
+            else:
+                self._before = line.strip()[:MAX_LINE_CHARACTERS] or self._before
+            return None
+        if _closes(line, self._open.indent, self._open.marks):
+            return self._block(self._number - 1, closed=True)
+        self._open.add(_without(line, self._open.indent), self._max_characters)
+        return None
+
+    def end(self) -> CodeBlock | None:
+        """The block that is open still; lines after it belong to another text, and count on."""
+        return self._block(self._number, closed=False) if self._open else None
+
+    def _block(self, line_end: int, *, closed: bool) -> CodeBlock | None:
+        block, self._open = self._open, None
+        if block is None or block.is_blank:
+            return None
+        content, characters = "\n".join(block.lines), block.characters - 1  # the last line's LF is not the block's
+        language = block.info.strip().strip("{}.").split(maxsplit=1)[:1]
+        name = language[0][:MAX_LANGUAGE_CHARACTERS] if language else None
+        is_python = name is not None and name.lower() in _PYTHON and characters == len(content)
+        parsed = _parses(content) if is_python else None
+        return CodeBlock(content, name, block.line_start, line_end, self._before, closed, parsed, characters)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A block whose end has not come yet."""
+
+    indent: str
+    marks: str
+    info: str
+    line_start: int
+    lines: list[str] = field(default_factory=list)
+    characters: int = 0  # each line's LF counted
+    is_blank: bool = True
+
+    def add(self, line: str, max_characters: int) -> None:
+        if line.strip():
+            self.is_blank = False
+        if self.characters < max_characters:
+            self.lines.append(line[: max_characters - self.characters])
+        self.characters += len(line) + 1
 
 
 def _closes(line: str, indent: str, marks: str) -> bool:
@@ -131,27 +182,48 @@ def _parses(content: str) -> bool | None:
 
 
 def errors(text: str) -> Iterator[ErrorLine]:
-    """Lines that report an error, in order; a traceback counts once.
+    """The lines of a text that report an error, in order, as Errors finds them."""
+    found = Errors()
+    for line in lines_of(text):
+        yield from found.feed(line)
+    yield from found.end()
+
+
+class Errors:
+    """Lines that report an error, a line at a time; a traceback counts once.
 
     Numbered lines of a file and lines of a diff are passed over: they show an error's text, not an error.
     """
-    written = lines_of(text)
-    lines = [_shown(line) for line in written]
-    number = 0
-    while number < len(lines):
-        first, line = number, lines[number]
-        number += 1
-        pattern = _pattern(line)
-        if line.strip() == _TRACEBACK:
-            pattern, indent = "python_traceback", line[: len(line) - len(line.lstrip())]
-            while number < len(lines) and lines[number].startswith((indent + " ", indent + "\t")):
-                number += 1
-            if number < len(lines) and _exception(lines[number].removeprefix(indent)):
-                line = lines[number]
-                number += 1
-        if pattern:
-            matched, whole = line.strip()[:MAX_MATCH_CHARACTERS], written[first][:MAX_LINE_CHARACTERS]
-            yield ErrorLine(pattern, matched, whole, first + 1)
+
+    def __init__(self) -> None:
+        self._number = 0  # of the last line
+        self._traceback: tuple[str, ErrorLine] | None = None  # its indentation, and what it is so far
+
+    def feed(self, line: str) -> Iterator[ErrorLine]:
+        """What this line reports, after a traceback that it ends."""
+        self._number += 1
+        shown = _shown(line)
+        if self._traceback:
+            indent, error = self._traceback
+            if shown.startswith((indent + " ", indent + "\t")):
+                return
+            self._traceback = None
+            if _exception(shown.removeprefix(indent)):
+                yield error._replace(matched=shown.strip()[:MAX_MATCH_CHARACTERS])
+                return
+            yield error
+        written = line[:MAX_LINE_CHARACTERS]
+        if shown.strip() == _TRACEBACK:
+            indent = shown[: len(shown) - len(shown.lstrip())]
+            self._traceback = indent, ErrorLine("python_traceback", _TRACEBACK, written, self._number)
+        elif pattern := _pattern(shown):
+            yield ErrorLine(pattern, shown.strip()[:MAX_MATCH_CHARACTERS], written, self._number)
+
+    def end(self) -> Iterator[ErrorLine]:
+        """The traceback that had no end."""
+        if self._traceback:
+            yield self._traceback[1]
+            self._traceback = None
 
 
 def _shown(line: str) -> str:

@@ -93,6 +93,12 @@ class Settings(BaseSettings):
     http_port: int = _variable(
         "SILTSTONE_HTTP_PORT", 8080, "health and metrics; 0 picks a free one and logs it", ge=0, le=65535
     )
+    spool_folder: Path | None = _variable(
+        "SILTSTONE_SPOOL_FOLDER", None, "where `wrap` keeps what is not sent yet; the user's state folder unless set"
+    )
+    spool_max_bytes: int = _variable(
+        "SILTSTONE_SPOOL_MAX_BYTES", 1024 * 1024 * 1024, "bytes of output that one session keeps there at most", ge=4096
+    )
     log_format: Literal["json", "console"] = _variable("SILTSTONE_LOG_FORMAT", "json", "json or console")
 
     @field_validator("oldest_time")

@@ -10,6 +10,7 @@ from workers.settings import FILE_SUFFIX, Settings, is_secret, variable_of
 
 OTHERS = {
     "SILTSTONE_STACK_DIR": "where the local stack keeps its data; a folder of the user's unless set",
+    "SILTSTONE_TENANT": "the tenant of sessions that `wrap` records, unless it is named there",
     "SILTSTONE_TRACEBACK": "1 shows where an unexpected error came from",
     "SILTSTONE_USE_EXTERNAL": "1 lets `demo` and the tests use KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL, in a database "
     "and a topic prefix of their own; without it they ignore both and start a stack",

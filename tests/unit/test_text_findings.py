@@ -21,14 +21,14 @@ def test_a_block_has_its_language_lines_and_what_stands_before_it() -> None:
     """Line numbers are those of the content inside the text, 1-based and inclusive."""
     text = "Fix it:\n\n```python title=x\na = 1\n\nb = 2\n```\nthen\n~~~~\nls ```\n~~~\n~~~~\n"
     assert list(code_blocks(text)) == [
-        CodeBlock("a = 1\n\nb = 2", "python", 4, 6, "Fix it:", True, True),
-        CodeBlock("ls ```\n~~~", None, 10, 11, "then", True, None),
+        CodeBlock("a = 1\n\nb = 2", "python", 4, 6, "Fix it:", True, True, 12),
+        CodeBlock("ls ```\n~~~", None, 10, 11, "then", True, None, 10),
     ]
 
 
 def test_a_block_without_closing_fence_reaches_to_the_end() -> None:
     """An answer cut short keeps its code, and the block says that it was not closed."""
-    assert list(code_blocks("```py\nx = (")) == [CodeBlock("x = (", "py", 2, 2, None, False, False)]
+    assert list(code_blocks("```py\nx = (")) == [CodeBlock("x = (", "py", 2, 2, None, False, False, 5)]
 
 
 def test_blank_blocks_and_inline_code_are_no_blocks() -> None:

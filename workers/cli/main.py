@@ -9,6 +9,7 @@ from workers.cli.schemas import schemas
 from workers.cli.terminal import run
 from workers.cli.verify import verify
 from workers.cli.worker import worker
+from workers.cli.wrap import spool, wrap
 
 app = typer.Typer(
     help="The durable record of what AI agents did: Kafka events settled into Postgres, once each.",
@@ -25,6 +26,8 @@ app.command()(worker)
 app.command()(publish)
 app.command()(verify)
 app.add_typer(imports.app, name="import", help="What other tools recorded.")
+app.command(context_settings={"allow_interspersed_args": False})(wrap)
+app.add_typer(spool, name="spool", help="Sessions that are recorded and not sent yet.")
 app.command()(schemas)
 app.add_typer(dlq.app, name="dlq", help="Records that could not be stored.")
 

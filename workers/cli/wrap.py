@@ -1,0 +1,93 @@
+"""`siltstone wrap` and `siltstone spool`."""
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated
+
+import typer
+
+from contracts.window import TimeWindow
+from producers.event_lines import Defaults, outgoing
+from workers.cli.environment import settings
+from workers.cli.publish import send, show
+from workers.cli.terminal import Exit, Output, fail, print_rows, printable, say
+
+spool = typer.Typer(no_args_is_help=True)
+
+
+def _module(name: str) -> ModuleType:
+    """A module that does the work: an extra, absent where only workers run."""
+    try:
+        from workers.wrap import command, recording, spool  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        fail(f"wrap is not installed ({error.name} is missing): pip install 'siltstone[producers]'", Exit.UNAVAILABLE)
+    return {"command": command, "recording": recording, "spool": spool}[name]
+
+
+def wrap(
+    command: Annotated[list[str] | None, typer.Argument(help="The agent's command, after --.")] = None,
+    tenant: Annotated[str | None, typer.Option(envvar="SILTSTONE_TENANT", help="The tenant of the session.")] = None,
+    agent: Annotated[str | None, typer.Option(help="The agent's name; else known by its command.")] = None,
+    source: Annotated[str, typer.Option(help="The source of the events.")] = "/siltstone/wrap",
+    patterns: Annotated[Path | None, typer.Option(help="A file in the place of examples/patterns.yaml.")] = None,
+    pty: Annotated[bool, typer.Option(help="A pseudo-terminal for the command; without it, pipes.")] = True,  # noqa: FBT002
+    mask: Annotated[bool, typer.Option(help="Replace secrets before anything is sent.")] = True,  # noqa: FBT002
+    wait: Annotated[bool, typer.Option("--wait", help="Wait, at the end, until everything was sent.")] = False,  # noqa: FBT002
+    replay: Annotated[Path | None, typer.Option(help="A recorded log in the place of a command.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --replay: print the events, send none.")] = False,  # noqa: FBT002
+    output: Annotated[Output, typer.Option("-o", "--output", help="With --replay: how to print.")] = Output.table,
+) -> None:
+    """Run an agent's command, and record its session and what its output shows.
+
+    The command never waits for it, and the exit code is the command's. While the broker is away everything is kept,
+    and sent on the next occasion.
+    """
+    if bool(command) == (replay is not None):
+        fail("give the command to run, siltstone wrap -- COMMAND…, or a recorded log by --replay", Exit.USAGE)
+    if tenant is None:
+        fail("name the tenant by --tenant or SILTSTONE_TENANT", Exit.USAGE)
+    read, work = settings(), _module("command")
+    wish = work.Wish(tenant, agent, source, patterns, pty, mask, wait)
+    try:
+        if command:
+            work.run(command, wish, read)
+        session, events = work.replayed(replay, wish)
+    except work.NotWrapped as error:
+        fail(printable(str(error)), Exit.USAGE)
+    lines = (json.dumps(event, ensure_ascii=False).encode() for event in events)
+    try:
+        if dry_run:
+            sys.stdout.writelines(line.decode() + "\n" for line in lines)
+            return
+        window = TimeWindow(read.oldest_time, read.retention_months)
+        show(send(read, outgoing(lines, Defaults(topic_prefix=read.topic_prefix), window, check=True), None), output)
+    except work.UnreadableRecording as error:
+        fail(f"{printable(str(error))}; the session ends where it was cut", Exit.SOME_FAILED)
+    say(f"session {session.id}")
+
+
+@spool.callback()
+def group() -> None:
+    """Sessions that are recorded and not sent yet."""
+
+
+@spool.command()
+def status(output: Annotated[Output, typer.Option("-o", "--output", help="How to print.")] = Output.table) -> None:
+    """List the sessions that are not sent yet, and whether each is being sent."""
+    work = _module("spool")
+    rows = work.waiting(work.folder_of(settings()))
+    print_rows(rows, ["session", "agent", "started", "bytes", "state"], output)
+
+
+@spool.command()
+def flush() -> None:
+    """Send every session that waits; one that is being sent is left to whoever sends it."""
+    try:
+        sent, failed = _module("spool").flush(settings(), say)
+    except _module("recording").Unsent as error:
+        fail(str(error), Exit.UNAVAILABLE)
+    if failed:
+        fail(f"{failed} sessions could not be sent; {sent} were", Exit.SOME_FAILED)
+    say(f"{sent} sessions were sent")

@@ -1,0 +1,149 @@
+"""Runs an agent's command and records it; or replays a recorded log."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from contracts.refusal import Refusal
+from contracts.window import TimeWindow
+from producers.event_lines import Defaults, record_of
+from producers.wrap import terminal
+from producers.wrap.frames import Frame, Kind, Recording, UnreadableRecording, recording
+from producers.wrap.journal import Saved, begin, fingerprints, new_id
+from producers.wrap.masking import Masker, NoMasker, secret_names
+from producers.wrap.patterns import BadPatterns, Patterns, load
+from producers.wrap.session import Session
+from workers.settings import Settings
+from workers.wrap.recording import default_patterns
+from workers.wrap.spool import folder_of, left_behind
+
+PYTHON = (sys.executable, "-P", "-m")  # never a module of the folder that the agent works in
+
+
+class NotWrapped(Exception):
+    """Nothing was run: the message says why."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What `siltstone wrap` was asked for, beside the command itself."""
+
+    tenant: str
+    agent: str | None
+    source: str
+    patterns: Path | None
+    pty: bool
+    mask: bool
+    wait: bool
+
+
+def run(command: list[str], wish: Wish, settings: Settings) -> NoReturn:
+    """Become the process that runs the command, whose exit code is the command's. Raises NotWrapped before."""
+    text, patterns = _patterns(wish.patterns)
+    saved = _saved(command, wish, wish.agent or patterns.agent_of(command[0]).name, text if wish.patterns else None)
+    _check(saved, settings, patterns)
+    root = folder_of(settings)
+    for folder in left_behind(root):
+        _sender(folder)
+    try:
+        file = begin(root / saved.id, saved)
+        sender = _sender(root / saved.id)
+    except OSError as error:
+        why = f"a session cannot be kept in {root}: {error.strerror}; name another folder by SILTSTONE_SPOOL_FOLDER"
+        raise NotWrapped(why) from None
+    os.set_inheritable(file.fileno(), True)
+    how, waited_for = "pty" if wish.pty else "pipes", str(sender.pid) if wish.wait else "0"
+    own = [*PYTHON, "producers.wrap.attached", str(file.fileno()), str(settings.spool_max_bytes), how, waited_for]
+    os.execv(sys.executable, [*own, *command])  # noqa: S606 - the command that the user gave
+
+
+def replayed(file: Path, wish: Wish) -> tuple[Session, Iterator[dict[str, Any]]]:
+    """The session of a recorded log, and its events. Raises NotWrapped for a file that cannot be read."""
+    _, patterns = _patterns(wish.patterns)
+    try:
+        recorded = recording(file)
+    except OSError as error:
+        raise NotWrapped(f"{file} cannot be read: {error.strerror}") from None
+    except UnreadableRecording as error:
+        raise NotWrapped(str(error)) from None
+    about = replace(
+        _saved([], wish, wish.agent or "replay", None).about(),
+        key=recorded.key,
+        started=recorded.started,
+        columns=recorded.columns,
+        rows=recorded.rows,
+        metadata={"replayed": file.name} | ({"title": recorded.title} if recorded.title else {}),
+    )
+    session = Session(about, patterns, Masker(dict(os.environ)) if wish.mask else NoMasker())
+    return session, _events(session, recorded)
+
+
+def _sender(folder: Path) -> "subprocess.Popen[bytes]":
+    """A process of its own that outlives us, out of our terminal's reach."""
+    with (folder / "reader.log").open("ab") as log:
+        return subprocess.Popen(
+            [*PYTHON, "workers.wrap.recording", folder],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _patterns(file: Path | None) -> tuple[str, Patterns]:
+    try:
+        text = file.read_text(encoding="utf-8") if file else default_patterns()
+        return text, load(text, str(file or "examples/patterns.yaml"))
+    except BadPatterns as error:
+        raise NotWrapped(str(error)) from None
+    except OSError as error:
+        raise NotWrapped(f"{file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise NotWrapped(f"{file} is no UTF-8") from None
+
+
+def _saved(command: list[str], wish: Wish, agent: str, patterns: str | None) -> Saved:
+    environment, session = dict(os.environ), new_id()
+    mask = Masker(environment) if wish.mask else NoMasker()
+    columns, rows = terminal.window()
+    metadata = {
+        "command": [mask(argument) for argument in command],
+        "folder": mask(str(Path.cwd())),
+        "host": socket.gethostname(),
+    }
+    secrets = fingerprints(environment, secret_names(environment), session) if wish.mask else {}
+    started = datetime.now(UTC).isoformat()
+    return Saved(
+        session, agent, wish.tenant, wish.source, started, columns, rows, metadata, wish.mask, patterns, secrets
+    )
+
+
+def _check(saved: Saved, settings: Settings, patterns: Patterns) -> None:
+    """Refuse a tenant, an agent or a source that no event may have, before anything runs."""
+    first = Session(saved.about(), patterns, NoMasker()).take()[0]
+    window = TimeWindow(settings.oldest_time, settings.retention_months)
+    try:
+        record_of(json.dumps(first).encode(), Defaults(topic_prefix=settings.topic_prefix), window, check=True)
+    except Refusal as refusal:
+        raise NotWrapped(f"no session can be recorded so: {refusal.message}") from None
+
+
+def _events(session: Session, recorded: Recording) -> Iterator[dict[str, Any]]:
+    """The events of a recording; one without an end of the program ends with 0, at its last frame."""
+    at_us = 0
+    yield from session.take()
+    for frame in recorded.frames:
+        session.feed(frame)
+        at_us = frame.at_us
+        yield from session.take()
+        if frame.kind is Kind.ENDED:
+            return
+    session.feed(Frame(at_us, Kind.ENDED, b"0"))
+    yield from session.take()

@@ -1,0 +1,72 @@
+"""Sessions that are recorded and not sent yet: a folder each, in one folder."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from producers.wrap.journal import ABOUT, FRAMES, Reader, saved_in
+from producers.wrap.patterns import BadPatterns
+from workers.settings import Settings
+from workers.wrap.recording import Unmaskable, record, sender, session_of
+
+NO_SESSION = (OSError, ValueError, TypeError)  # of a folder that is none, or that was sent meanwhile
+
+
+def folder_of(settings: Settings) -> Path:
+    """Where sessions are kept."""
+    return settings.spool_folder or platformdirs.user_state_path("siltstone") / "sessions"
+
+
+def left_behind(root: Path) -> list[Path]:
+    """Those that nobody sends, the oldest first: whoever did gave up, or was killed."""
+    return [folder for folder in _sessions(root) if _is_free(folder)]
+
+
+def waiting(root: Path) -> list[dict[str, Any]]:
+    """Every session that is not sent, the oldest first."""
+    rows = []
+    for folder in _sessions(root):
+        try:
+            saved, size = saved_in(folder), (folder / FRAMES).stat().st_size
+        except NO_SESSION:
+            continue
+        state = "waiting" if _is_free(folder) else "being sent"
+        rows.append(
+            {"session": saved.id, "agent": saved.agent, "started": saved.started, "bytes": size, "state": state}
+        )
+    return rows
+
+
+def flush(settings: Settings, say: Callable[[str], None]) -> tuple[int, int]:
+    """Send every session that waits; how many were sent, and how many could not be. Raises Unsent."""
+    sent = failed = 0
+    for folder in left_behind(folder_of(settings)):
+        try:
+            with Reader(folder) as reader:
+                session = session_of(reader.saved, dict(os.environ))
+                asyncio.run(record(reader, session, sender(settings), give_up_seconds=0))
+                reader.remove()
+            sent += 1
+        except BlockingIOError:
+            continue  # another began to send it
+        except (Unmaskable, BadPatterns, *NO_SESSION) as error:
+            failed += 1
+            say(f"{folder.name}: {error}")
+    return sent, failed
+
+
+def _sessions(root: Path) -> Iterator[Path]:
+    if root.is_dir():
+        yield from (folder for folder in sorted(root.iterdir()) if (folder / ABOUT).is_file())
+
+
+def _is_free(folder: Path) -> bool:
+    try:
+        with Reader(folder):
+            return True
+    except NO_SESSION:
+        return False
