@@ -1,14 +1,16 @@
 """Reads of one tenant's record: row-level security adds the tenant to every query, and so its index is used."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from persistence.database import Database
-from persistence.logs import LOGS
+from persistence.logs import LOGS, Log
 
 
 @asynccontextmanager
@@ -88,3 +90,16 @@ async def exception_history(connection: asyncpg.Connection, exception_id: str) -
         exception_id,
     )
     return [dict(row) | {"changes": row["changes"] and json.loads(row["changes"])} for row in rows]
+
+
+async def sums_of(
+    connection: asyncpg.Connection, log: Log, uids: Sequence[bytes], columns: Sequence[str]
+) -> tuple[int, dict[str, Decimal]]:
+    """How many of these events have a row in a log, and the sum of each of these columns over them; 0 for no value."""
+    sums = "".join(f', coalesce(sum("{column}"), 0)::numeric AS "{column}"' for column in columns)
+    keys = [UUID(bytes=uid) for uid in uids]
+    row = await connection.fetchrow(f"SELECT count(*) AS rows{sums} FROM {log.name} WHERE event_uid = ANY($1)", keys)
+    if row is None:
+        raise AssertionError("an aggregate always has a row")
+    found = dict(row)
+    return found.pop("rows"), found

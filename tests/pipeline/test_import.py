@@ -1,13 +1,17 @@
 """Recorded runs of real agents, imported through the running stack."""
 
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import commands
 from tests.support.installation import Installation
+from workers.cli import imports
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "swe-agent"
 
@@ -79,3 +83,54 @@ async def test_a_dry_run_counts_and_publishes_nothing(installation: Installation
     counts = {row["type"]: row["events"] for row in map(json.loads, done.stdout.splitlines())}
     assert done.returncode == 0
     assert counts["siltstone.node.executed.v1"] == len(run["trajectory"])
+
+
+async def test_a_file_is_put_away_only_when_all_of_it_was_found_again(installation: Installation) -> None:
+    """Counts and sums are compared with the rows; half a file, or a row that differs, stays where it is."""
+    await installation.create_topics()
+    worker = await installation.worker("--family", "execution").ready()
+    inbox, archive = installation.folder / "inbox", installation.folder / "archive"
+    inbox.mkdir()
+    good, half = inbox / "good.xml", inbox / "half.xml"
+    good.write_text('<testsuite name="a" time="2.5"><testcase name="x" time="0.5"/><testcase name="y"/></testsuite>')
+    half.write_text('<testsuite name="b"><testcase/><testcase name="x"/></testsuite>')
+
+    def run(*arguments: str) -> Any:
+        return installation.run("import", "junit", str(inbox), "--tenant", "acme", *arguments)
+
+    counted = run("--dry-run", "-o", "jsonl")
+    assert counted.returncode == 4
+    assert '{"type": "siltstone.node.executed.v1", "events": 3}' in counted.stdout
+    assert await installation.read_all(installation.topic("execution")) == []
+
+    done = run("--archive", str(archive))
+    assert done.returncode == 4, done.stderr
+    assert "half.xml: suite b, test case 1: it has no name" in done.stderr
+    assert "verified: 10 events are stored" in done.stderr
+    assert (good.exists(), half.exists(), [path.name for path in archive.iterdir()]) == (False, True, ["good.xml"])
+
+    await installation.execute("UPDATE node_execution SET duration_ms = duration_ms + 1 WHERE duration_ms IS NOT NULL")
+    shutil.copy(archive / "good.xml", good)
+    half.unlink()
+    differs = run("--archive", str(archive))
+    assert differs.returncode == 4
+    assert "duration_ms sums up to 501, and to 500 in the file" in differs.stderr
+    assert good.exists()
+    assert await worker.stop() == 0
+
+
+async def test_what_no_worker_stores_is_not_verified(installation: Installation) -> None:
+    """Without a worker nothing is stored: it says how much is missing, and the file stays."""
+    await installation.create_topics()
+    file = installation.folder / "a.xml"
+    file.write_text('<testsuite name="a"><testcase name="x"/></testsuite>')
+    arguments = ["import", "junit", str(file), "--tenant", "acme", "--archive", str(installation.folder / "b")]
+    environment = os.environ | installation.environment
+    done = commands.run(arguments, environment, first=_in_a_hurry)
+    assert done.returncode == 4
+    assert "run_event: 0 of 2 events are stored" in done.stderr
+    assert file.exists()
+
+
+def _in_a_hurry() -> None:
+    imports.VERIFY_SECONDS = 1.0

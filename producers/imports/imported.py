@@ -1,0 +1,130 @@
+"""What an importer gives: the events of a file, and what of it could not be read. Shared by every kind."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from producers.storable import INT64, clean
+from producers.timeline import Timeline
+
+EPOCH = datetime(2024, 1, 1, tzinfo=UTC)  # the day of what has no date
+DAY_MS = 86_400_000
+MAX_JSON_BYTES = 256 * 1024  # of a member that is kept as JSON
+MAX_TEXT_BYTES = 128 * 1024
+MAX_NAME, MAX_LABEL, MAX_MODEL, MAX_ID = 255, 50, 100, 256  # characters, as the contracts have them
+
+
+class Unreadable(Exception):
+    """Nothing of a file can be imported; the message names it, what is wrong, and what to do."""
+
+
+class Refused(NamedTuple):
+    """One item of a file that was left out, by what names it there, and why."""
+
+    item: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Whose the events are. `start`: when what has no date of its own began; else a time made of the content."""
+
+    tenant: str
+    source: str
+    start: datetime | None = None
+
+
+@dataclass
+class Imported:
+    """The events of a file, in order, and its items that were refused."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+
+Importer = Callable[[bytes, str, Origin], Imported]
+"""Content, the file's name for messages, origin. Raises Unreadable."""
+
+
+def timeline(origin: Origin, kind: str, identity: object, began: datetime | None) -> Timeline:
+    """The events about one thing of a file: the same identity makes the same ids. Without a time, see Origin."""
+    key = sha256(json.dumps([kind, identity], sort_keys=True, default=str).encode()).digest()
+    start = began or origin.start or EPOCH + timedelta(milliseconds=int.from_bytes(key[-8:]) % DAY_MS)
+    return Timeline(key, origin.tenant, origin.source, start)
+
+
+def json_object(content: bytes, name: str, what: str) -> dict[str, Any]:
+    """A file that is one JSON object, its numbers as Decimal where they are no integers. Raises Unreadable."""
+    found = json_value(content, name, what)
+    if not isinstance(found, dict):
+        raise Unreadable(f"{name} is JSON, but not the object that {what} is")
+    return found
+
+
+def json_value(content: bytes, name: str, what: str) -> Any:
+    """Any JSON. Raises Unreadable."""
+    try:
+        return json.loads(content.decode(), parse_float=Decimal)
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"{name} is no UTF-8 at byte {error.start}; {what} is JSON in UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"{name} is no JSON ({error.msg} at line {error.lineno}); {what} is") from None
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"{name} is no JSON that can be read ({type(error).__name__}); {what} is") from None
+
+
+def text(value: object, most: int) -> str | None:
+    """A text that is not empty, clean and cut; None for anything else."""
+    return clean(value)[:most] if isinstance(value, str) and value.strip() else None
+
+
+def count(value: object) -> int | None:
+    """A whole number of at least 0 that a bigint holds."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, Decimal | float) and math.isfinite(value) and value == int(value):
+        value = int(value)
+    return value if isinstance(value, int) and value >= 0 and value in INT64 else None
+
+
+def milliseconds(seconds: object) -> int | None:
+    """Seconds, as a number or a text with thousands' commas, in whole milliseconds."""
+    try:
+        passed = float(str(seconds).replace(",", "")) * 1000
+    except ValueError:
+        return None
+    return round(passed) if 0 <= passed < 1e15 else None  # noqa: PLR2004 - beyond any run; also false for NaN
+
+
+def money(value: object) -> str | None:
+    """A cost of at least 0, as decimal text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    cost = value if isinstance(value, Decimal) else Decimal(str(value))
+    return format(cost, "f") if cost.is_finite() and 0 <= cost < 10**12 else None
+
+
+def instant(value: object) -> datetime | None:
+    """A time of ISO 8601, or seconds or milliseconds since 1970; without an offset it is taken for UTC."""
+    try:
+        if isinstance(value, str) and value:
+            found = datetime.fromisoformat(value.strip())
+        elif isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+            number = float(value)
+            found = datetime.fromtimestamp(number / 1000 if number > 1e11 else number, UTC)  # noqa: PLR2004 - 1973 in ms
+        else:
+            return None
+        found = found if found.tzinfo else found.replace(tzinfo=UTC)
+        return found.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def shown(moment: datetime | None) -> str | None:
+    """An instant as events have it."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None

@@ -1,0 +1,203 @@
+"""Traces as OpenTelemetry's OTLP has them in JSON, a request a line: a trace is a run, each of its spans a node.
+
+What GenAI's conventions say of models and tokens (attributes `gen_ai.*`) goes into the run's columns.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from producers.imports.imported import (
+    MAX_JSON_BYTES,
+    MAX_LABEL,
+    MAX_MODEL,
+    MAX_NAME,
+    Imported,
+    Origin,
+    Refused,
+    Unreadable,
+    count,
+    shown,
+    text,
+    timeline,
+)
+from producers.storable import clean, storable
+
+KIND = "otel"
+ERROR = (2, "STATUS_CODE_ERROR")
+SINCE = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Span:
+    """One operation of a trace."""
+
+    trace: str
+    id: str
+    parent: str | None
+    name: str
+    began: datetime
+    ended: datetime
+    failed: bool
+    said: str | None
+    attributes: dict[str, Any]
+
+    @property
+    def duration_ms(self) -> int:
+        return max(0, round((self.ended - self.began).total_seconds() * 1000))
+
+
+def events(content: bytes, name: str, origin: Origin) -> Imported:
+    """The runs of a file, in the order of their first spans. A line or span that is none is refused."""
+    found, traces = Imported(), dict[str, list[Span]]()
+    lines = [(number, line) for number, line in enumerate(content.splitlines(), 1) if line.strip()]
+    for number, line in lines:
+        try:
+            request = json.loads(line, parse_float=Decimal)
+        except (ValueError, RecursionError):
+            found.refused.append(Refused(f"line {number}", "it is no JSON"))
+            continue
+        for span in _spans(request, number, found):
+            traces.setdefault(span.trace, []).append(span)
+    if not traces:
+        raise Unreadable(f"{name} holds no spans; a request of OTLP's JSON a line is expected (resourceSpans)")
+    for trace, spans in traces.items():
+        _trace(trace, sorted(spans, key=lambda s: (s.began, s.id)), origin, found)
+    return found
+
+
+def _spans(request: Any, number: int, found: Imported) -> Iterator[Span]:
+    for of_resource in _list(request, "resourceSpans"):
+        resource = attributes(_list(of_resource.get("resource") or {}, "attributes"))
+        for scope in _list(of_resource, "scopeSpans"):
+            for place, span in enumerate(_list(scope, "spans"), 1):
+                read = _span(span, resource)
+                if isinstance(read, str):
+                    found.refused.append(Refused(f"line {number}, span {place}", read))
+                else:
+                    yield read
+
+
+def _span(span: dict[str, Any], resource: dict[str, Any]) -> Span | str:
+    trace, own, title = span.get("traceId"), span.get("spanId"), text(span.get("name"), MAX_NAME)
+    began, ended = _moment(span.get("startTimeUnixNano")), _moment(span.get("endTimeUnixNano"))
+    if not (isinstance(trace, str) and trace and isinstance(own, str) and own):
+        return "it has no traceId or no spanId"
+    if title is None or began is None:
+        return "it has no name or no startTimeUnixNano"
+    status = span.get("status")
+    status = status if isinstance(status, dict) else {}
+    parent = span.get("parentSpanId")
+    return Span(
+        trace=clean(trace)[:MAX_NAME],
+        id=clean(own)[:MAX_NAME],
+        parent=parent if isinstance(parent, str) and parent else None,
+        name=title,
+        began=began,
+        ended=max(ended or began, began),
+        failed=status.get("code") in ERROR,
+        said=text(status.get("message"), MAX_JSON_BYTES),
+        attributes=resource | attributes(_list(span, "attributes")),
+    )
+
+
+def _trace(trace: str, spans: list[Span], origin: Origin, found: Imported) -> None:
+    unique = list({span.id: span for span in spans}.values())
+    root = next((span for span in unique if span.parent is None), unique[0])
+    line = timeline(origin, KIND, [trace, *sorted(span.id for span in unique)], unique[0].began)
+    provider = _first(unique, "gen_ai.provider.name", "gen_ai.system")
+    line.add(
+        "run.started",
+        line.run,
+        "",
+        {
+            "kind": "agent",
+            "source": KIND,
+            "external_ref": trace,
+            "provider": text(provider, MAX_LABEL),
+            "model": text(_first(unique, "gen_ai.response.model", "gen_ai.request.model"), MAX_MODEL),
+            "config_snapshot": {"name": root.name, "service": _first([root], "service.name")},
+        },
+    )
+    for place, span in enumerate(unique, 1):
+        line.now_ms = max(line.now_ms, round((span.ended - unique[0].began).total_seconds() * 1000))
+        line.add(
+            "node.executed",
+            line.run,
+            span.id,
+            {
+                "node_name": span.name,
+                "status": "failed" if span.failed else "completed",
+                "iteration": place,
+                "started_at": shown(span.began),
+                "duration_ms": span.duration_ms,
+                "state_snapshot": storable(
+                    {"span_id": span.id, "parent_span_id": span.parent, "attributes": span.attributes}, MAX_JSON_BYTES
+                ),
+                "error_message": span.said if span.failed else None,
+            },
+        )
+    ended = max(span.ended for span in unique)
+    line.now_ms = max(line.now_ms, round((ended - unique[0].began).total_seconds() * 1000))
+    failed = root.failed
+    line.add(
+        "run.finished",
+        line.run,
+        "",
+        {
+            "status": "failed" if failed else "completed",
+            "duration_ms": round((ended - unique[0].began).total_seconds() * 1000),
+            "tokens_input": _sum(unique, "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"),
+            "tokens_output": _sum(unique, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"),
+            "error_message": root.said if failed else None,
+        },
+    )
+    found.events += line.take()
+
+
+def attributes(pairs: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """OTLP's list of keys and typed values, as an object."""
+    return {str(pair.get("key")): _value(pair.get("value")) for pair in pairs}
+
+
+def _value(value: Any) -> Any:
+    if not isinstance(value, dict) or not value:
+        return None
+    (kind, held), *_ = value.items()
+    match kind:
+        case "intValue" if isinstance(held, str) and held.lstrip("-").isdigit():
+            return int(held)
+        case "arrayValue":
+            return [_value(item) for item in _list(held, "values")]
+        case "kvlistValue":
+            return attributes(_list(held, "values"))
+        case _:
+            return held
+
+
+def _list(holder: Any, name: str) -> list[dict[str, Any]]:
+    items = holder.get(name) if isinstance(holder, dict) else None
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def _moment(nanoseconds: Any) -> datetime | None:
+    try:
+        return SINCE + timedelta(microseconds=int(nanoseconds) // 1000)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _first(spans: Iterable[Span], *names: str) -> Any:
+    """The first of these attributes that any span has."""
+    return next((s.attributes[n] for n in names for s in spans if s.attributes.get(n) is not None), None)
+
+
+def _sum(spans: Iterable[Span], *names: str) -> int | None:
+    """Of each span the first of these attributes, together; None when no span has any."""
+    found = [
+        n for s in spans if (n := count(next((s.attributes[k] for k in names if k in s.attributes), None))) is not None
+    ]
+    return sum(found) if found else None

@@ -1,0 +1,13 @@
+"""Recorded runs of SWE-agent, as producers/swe_agent.py reads them."""
+
+from producers import swe_agent
+from producers.imports.imported import Imported, Origin, Unreadable
+
+
+def events(content: bytes, name: str, origin: Origin) -> Imported:
+    """The session and the run of one file. Raises Unreadable."""
+    try:
+        made = swe_agent.events(content, name=name, tenant=origin.tenant, source=origin.source, start=origin.start)
+    except swe_agent.UnreadableTrajectory as error:
+        raise Unreadable(str(error)) from None
+    return Imported(made)

@@ -1,0 +1,347 @@
+"""What other tools' files become: whole files, half good ones, and such as are none."""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from contracts.decode import decode
+from contracts.window import TimeWindow
+from producers.imports import junit, otel, promptfoo, runs_json, sentinel_yaml, swe_agent
+from producers.imports.imported import Imported, Importer, Origin, Refused, Unreadable
+from producers.imports.jsonl import BadMapping, importer, mapping
+
+ORIGIN = Origin("acme", "/importers/test")
+WINDOW = TimeWindow(datetime(2000, 1, 1, tzinfo=UTC))
+
+MAPPING = """
+events:
+  - when: {kind: error}
+    type: extraction.recorded
+    subject: $session.id
+    time: $at
+    id: $id
+    data: {agent_name: $agent, event_type: error, pattern: $rule, metadata: {all: $}, matched_value: $$5}
+  - when: {kind: start}
+    type: session.started
+    subject: $session.id
+    data: {agent_name: $agent}
+"""
+JUNIT = b"""<?xml version="1.0"?>
+<testsuites><testsuite name="pytest" timestamp="2026-03-01T10:00:00+01:00" time="1,203.5" hostname="ci" tests="4">
+  <properties><property name="seed" value="7"/></properties>
+  <testcase classname="tests.a" name="test_one" time="0.25"><system-out>hello</system-out></testcase>
+  <testcase classname="tests.a" name="test_two" time="0.5"><failure message="assert 1 == 2">trace</failure></testcase>
+  <testcase name="test_three"><skipped message="later"/></testcase>
+  <testcase classname="tests.b" name="test_four"><error type="OSError"/></testcase>
+</testsuite></testsuites>"""
+PROMPTFOO = {
+    "evalId": "eval-1",
+    "results": {
+        "version": 3,
+        "timestamp": "2026-02-03T04:05:06.007Z",
+        "results": [
+            {
+                "provider": {"id": "openai:chat:gpt-4o"},
+                "prompt": {"raw": "Say hi"},
+                "vars": {"name": "x"},
+                "response": {"output": "hi", "tokenUsage": {"prompt": 10, "completion": 3}, "cost": 0.0125},
+                "latencyMs": 420,
+                "success": False,
+                "score": 0.5,
+                "gradingResult": {
+                    "componentResults": [
+                        {"pass": True, "score": 1, "assertion": {"type": "contains", "value": "hi"}},
+                        {
+                            "pass": False,
+                            "score": 0,
+                            "reason": "no bye",
+                            "assertion": {"type": "contains", "value": "bye"},
+                        },
+                    ]
+                },
+            },
+            {"provider": "local", "prompt": "x", "error": "timed out"},
+        ],
+    },
+}
+
+
+def _attribute(key: str, **value: Any) -> dict[str, Any]:
+    return {"key": key, "value": value}
+
+
+def _span(own: str, name: str, began: int, ended: int, **more: Any) -> dict[str, Any]:
+    times = {"startTimeUnixNano": str(began * 10**6), "endTimeUnixNano": str(ended * 10**6)}
+    return {"traceId": "t1", "spanId": own, "name": name, **times, **more}
+
+
+SPANS = [
+    _span("b", "chat gpt", 1_770_000_000_100, 1_770_000_000_400, parentSpanId="a", attributes=[
+        _attribute("gen_ai.system", stringValue="openai"), _attribute("gen_ai.request.model", stringValue="gpt-4o"),
+        _attribute("gen_ai.usage.input_tokens", intValue="12"), _attribute("gen_ai.usage.output_tokens", intValue=5),
+        _attribute("x", arrayValue={"values": [{"boolValue": True}, {"doubleValue": 0.5}]}),
+    ]),
+    _span("a", "agent", 1_770_000_000_000, 1_770_000_001_000, status={"code": 2, "message": "gave up"}),
+]  # fmt: skip
+OTEL = json.dumps({"resourceSpans": [{"resource": {"attributes": [_attribute("service.name", stringValue="bot")]},
+                                      "scopeSpans": [{"spans": SPANS}]}]}).encode()  # fmt: skip
+RUN = {
+    "id": "job-17",
+    "status": "done",
+    "created_at": "2026-01-02T03:04:05Z",
+    "finished_at": "2026-01-02T03:05:05Z",
+    "progress": 0.5,
+    "stages": [
+        {
+            "name": "parse",
+            "status": "complete",
+            "started_at": "2026-01-02T03:04:06Z",
+            "ended_at": "2026-01-02T03:04:08Z",
+        },
+        {"name": "score", "status": "error", "error": {"message": "no data"}, "retries": 2},
+    ],
+    "results": {"score": 0.75},
+    "files": [{"name": "report.pdf", "size": 1234}, "plain.txt"],
+    "cost": 0.1,
+    "owner": "me",
+}
+YAML = b"""name: polite
+provider: openai
+model: gpt-4o
+prompt: |
+  Say hi,   # kept as it is
+assertions: [{type: contains, value: hi}]
+---
+name: second
+version: 2
+"""
+
+
+def _short(imported: Imported) -> list[tuple[str, Any]]:
+    telling = {"node.executed": "node_name", "assertion.evaluated": "passed", "file.produced": "filename"}
+    telling |= {"run.finished": "status", "definition.saved": "name", "run.started": "external_ref"}
+    nouns = [(e["type"].removeprefix("siltstone.").removesuffix(".v1"), e["data"]) for e in imported.events]
+    return [(noun, data.get(telling.get(noun, ""))) for noun, data in nouns]
+
+
+def _of(imported: Imported, noun: str) -> list[dict[str, Any]]:
+    return [event["data"] for event in imported.events if event["type"] == f"siltstone.{noun}.v1"]
+
+
+def test_a_junit_suite_is_a_run_and_each_case_a_node_and_an_assertion() -> None:
+    """Times, counts and reasons as the file has them; a skipped case has nothing that was asserted."""
+    found = junit.events(JUNIT, "out/junit.xml", ORIGIN)
+    assert _short(found) == [
+        ("run.started", "pytest"),
+        ("node.executed", "tests.a::test_one"),
+        ("assertion.evaluated", True),
+        ("node.executed", "tests.a::test_two"),
+        ("assertion.evaluated", False),
+        ("node.executed", "test_three"),
+        ("node.executed", "tests.b::test_four"),
+        ("assertion.evaluated", False),
+        ("run.finished", "failed"),
+    ]
+    assert found.events[0]["time"] == "2026-03-01T09:00:00.000Z"
+    assert [n["status"] for n in _of(found, "node.executed")] == ["completed", "failed", "skipped", "failed"]
+    assert [n.get("duration_ms") for n in _of(found, "node.executed")] == [250, 500, None, None]
+    assert [a.get("failure_reason") for a in _of(found, "assertion.evaluated")] == [
+        None,
+        "assert 1 == 2\ntrace",
+        "OSError",
+    ]
+    assert _of(found, "assertion.evaluated")[0]["output_text"] == "hello"
+    [finished] = _of(found, "run.finished")
+    assert finished["duration_ms"] == 1_203_500
+    assert finished["results_summary"] == {"tests": 4, "failures": 1, "errors": 1, "skipped": 1, "said": {"tests": 4}}
+    assert _of(found, "run.started")[0]["config_snapshot"] == {
+        "suite": "pytest",
+        "hostname": "ci",
+        "properties": {"seed": "7"},
+    }
+
+
+def test_two_suites_that_are_the_same_are_two_runs() -> None:
+    """Within one file; the same file again makes the same ids."""
+    suite = b'<testsuite name="a"><testcase name="x"/></testsuite>'
+    found = junit.events(b"<testsuites>" + suite * 2 + b"</testsuites>", "x", ORIGIN)
+    assert len({event["id"] for event in found.events}) == len(found.events) == 8
+    half = junit.events(b'<testsuite name="a"><testcase/><testcase name="x"/></testsuite>', "x", ORIGIN)
+    assert half.refused == [Refused("suite a, test case 1", "it has no name")]
+    assert len(half.events) == 4
+
+
+def test_promptfoo_results_are_runs_with_their_checks() -> None:
+    """Model, tokens, cost and each check's reason; a result with an error alone has failed."""
+    found = promptfoo.events(json.dumps(PROMPTFOO).encode(), "r.json", ORIGIN)
+    assert _short(found) == [
+        ("run.started", "eval-1"),
+        ("assertion.evaluated", True),
+        ("assertion.evaluated", False),
+        ("run.finished", "completed"),
+        ("run.started", "eval-1"),
+        ("run.finished", "failed"),
+    ]
+    started, finished = _of(found, "run.started")[0], _of(found, "run.finished")
+    assert (started["provider"], started["model"]) == ("openai", "gpt-4o")
+    assert started["config_snapshot"] == {"prompt": "Say hi", "vars": {"name": "x"}, "description": None}
+    assert [finished[0][n] for n in ("tokens_input", "tokens_output", "cost_usd", "latency_ms")] == [
+        10,
+        3,
+        "0.0125",
+        420,
+    ]
+    assert finished[1]["error_message"] == "timed out"
+    assert _of(found, "assertion.evaluated")[1]["failure_reason"] == "no bye"
+
+
+def test_a_trace_is_a_run_and_its_spans_are_nodes() -> None:
+    """In the order in which they began, with the model and tokens of GenAI's attributes; the root says how it ended."""
+    found = otel.events(OTEL + b"\n{broken\n", "t.jsonl", ORIGIN)
+    assert found.refused == [Refused("line 2", "it is no JSON")]
+    assert _short(found) == [
+        ("run.started", "t1"), ("node.executed", "agent"), ("node.executed", "chat gpt"), ("run.finished", "failed")
+    ]  # fmt: skip
+    [started], [finished] = _of(found, "run.started"), _of(found, "run.finished")
+    assert (started["provider"], started["model"], started["config_snapshot"]) == (
+        "openai", "gpt-4o", {"name": "agent", "service": "bot"}
+    )  # fmt: skip
+    assert [finished[n] for n in ("duration_ms", "tokens_input", "tokens_output", "error_message")] == [
+        1000,
+        12,
+        5,
+        "gave up",
+    ]
+    chat = _of(found, "node.executed")[1]
+    assert (chat["duration_ms"], chat["state_snapshot"]["parent_span_id"]) == (300, "a")
+    assert chat["state_snapshot"]["attributes"]["x"] == [True, 0.5]
+
+
+def test_an_older_run_keeps_what_it_has_no_place_for() -> None:
+    """Stages, files and results have theirs; unknown members stay under their own names."""
+    found = runs_json.events(json.dumps(RUN).encode(), "17.json", ORIGIN)
+    assert _short(found) == [
+        ("run.started", "job-17"), ("node.executed", "parse"), ("node.executed", "score"), ("run.progressed", None),
+        ("file.produced", "report.pdf"), ("file.produced", "plain.txt"), ("run.finished", "completed"),
+    ]  # fmt: skip
+    [started], [finished] = _of(found, "run.started"), _of(found, "run.finished")
+    assert started["owner"] == "me"
+    assert _of(found, "run.progressed") == [{"progress_percent": 50}]
+    parse, score = _of(found, "node.executed")
+    assert (parse["status"], parse["duration_ms"], parse["started_at"]) == (
+        "completed",
+        2000,
+        "2026-01-02T03:04:06.000Z",
+    )
+    assert (score["status"], score["error_message"], score["retries"]) == ("failed", "no data", 2)
+    assert (finished["cost_usd"], finished["results_summary"]) == ("0.1", {"score": 0.75})
+    assert found.events[-1]["time"] == "2026-01-02T03:05:05.000Z"
+
+
+def test_a_run_that_is_not_over_is_not_finished() -> None:
+    """Nor is a stage whose status nobody knows imported."""
+    run = {"run_id": 7, "status": "in_progress", "stages": {"a": "complete", "b": {"status": "odd"}}}
+    found = runs_json.events(json.dumps(run).encode(), "7.json", ORIGIN)
+    assert _short(found) == [("run.started", "7"), ("node.executed", "a")]
+    assert found.refused == [Refused("stage 2", "its status 'odd' is not known")]
+
+
+def test_definitions_keep_their_text_to_the_byte() -> None:
+    """Written again from what is stored, a document is what it was."""
+    found = sentinel_yaml.events(YAML, "t.yaml", ORIGIN)
+    assert _short(found) == [("definition.saved", "polite"), ("definition.saved", "second")]
+    first, second = _of(found, "definition.saved")
+    assert "---\n".join(d["spec_yaml"] for d in (first, second)).encode() == YAML
+    assert (first["provider"], first["model"], first["kind"], second["version"]) == ("openai", "gpt-4o", "test", "2")
+    assert first["spec"]["assertions"] == [{"type": "contains", "value": "hi"}]
+    half = sentinel_yaml.events(b"name: a\n---\n- 1\n---\n{\n", "t.yaml", ORIGIN)
+    assert len(half.events) == 1
+    assert half.refused == [
+        Refused("document 2", "it is no mapping with a name"), Refused("document 3", "it is no YAML in its line 2")
+    ]  # fmt: skip
+
+
+def test_lines_become_what_the_mapping_says() -> None:
+    """By their members; a line that nothing is for is refused, and one without an id gets one of its content."""
+    lines = [
+        {"kind": "start", "session": {"id": "s1"}, "agent": "bot"},
+        {"kind": "error", "session": {"id": "s1"}, "agent": "bot", "rule": "r", "at": 1_770_000_000, "id": 5},
+        {"kind": "other"},
+    ]
+    content = "\n".join(map(json.dumps, lines)).encode() + b"\nnot json\n"
+    found = importer(mapping(MAPPING, "m.yaml"))(content, "x.jsonl", ORIGIN)
+    assert [refused.item for refused in found.refused] == ["line 3", "line 4"]
+    started, error = found.events
+    assert (started["type"], started["subject"], len(started["id"])) == ("siltstone.session.started.v1", "s1", 36)
+    assert (error["id"], error["time"], error["data"]["matched_value"]) == ("5", "2026-02-02T02:40:00.000Z", "$5")
+    assert error["data"]["metadata"] == {"all": lines[1]}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("events: [", "m.yaml, line 1: it is no YAML"),
+        ("a: 1", "m.yaml: a mapping with a list `events` is expected"),
+        ("events: [{type: run.started}]", "m.yaml, event 1: it needs type, subject and data"),
+        ("events: [{type: nothing, subject: a, data: {}}]", "m.yaml, event 1: nothing is no type of event"),
+        ("events: [{type: run.started, subject: a, data: {}, more: 1}]", "m.yaml, event 1: unknown: more"),
+        ("events: [{type: run.started, subject: a, data: 1}]", "m.yaml, event 1: when and data are mappings"),
+    ],
+)
+def test_a_mapping_that_cannot_be_used_says_where(text: str, said: str) -> None:
+    """Before any file is read."""
+    with pytest.raises(BadMapping) as raised:
+        mapping(text, "m.yaml")
+    assert said in str(raised.value)
+
+
+WHOLE: dict[str, tuple[Importer, bytes]] = {
+    "junit": (junit.events, JUNIT),
+    "promptfoo": (promptfoo.events, json.dumps(PROMPTFOO).encode()),
+    "otel": (otel.events, OTEL),
+    "runs-json": (runs_json.events, json.dumps(RUN).encode()),
+    "sentinel-yaml": (sentinel_yaml.events, YAML),
+    "jsonl": (importer(mapping(MAPPING, "m")), b'{"kind": "start", "session": {"id": "s"}, "agent": "a"}'),
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_the_same_file_makes_the_same_events_and_workers_take_each(kind: str) -> None:
+    """Byte for byte, whatever the file is called; every event passes the contracts."""
+    read, content = WHOLE[kind]
+    first, second = (read(content, "same", ORIGIN) for _ in range(2))
+    assert first == second
+    assert len({event["id"] for event in first.events}) == len(first.events) > 0
+    for event in first.events:
+        value = json.dumps(event).encode()
+        decode(value, f"acme/{event['subject']}".encode(), (), int(time.time() * 1000), WINDOW)
+
+
+@pytest.mark.parametrize(
+    ("read", "content", "said"),
+    [
+        (junit.events, b"<a/>", "its root is <a>"),
+        (junit.events, b"{}", "no XML that can be read"),
+        (junit.events, b'<!DOCTYPE x [<!ENTITY a "b">]><testsuite/>', "no XML that can be read"),
+        (promptfoo.events, b"{}", "has no list results.results"),
+        (promptfoo.events, b'{"results": {"version": 9, "results": []}}', "version 9"),
+        (promptfoo.events, b"[]", "not the object"),
+        (otel.events, b"\n", "holds no spans"),
+        (runs_json.events, b"{}", "has no id"),
+        (runs_json.events, b"{", "is no JSON"),
+        (runs_json.events, b"\xff", "is no UTF-8 at byte 0"),
+        (sentinel_yaml.events, b"\xff", "is no UTF-8 at byte 0"),
+        (sentinel_yaml.events, b"---\n---\n", "holds no definition"),
+        (swe_agent.events, b"{}", "cannot be imported"),
+    ],
+)
+def test_a_file_that_is_none_says_so(read: Callable[..., Imported], content: bytes, said: str) -> None:
+    """With its name, and what was expected."""
+    with pytest.raises(Unreadable) as raised:
+        read(content, "the-file", ORIGIN)
+    assert "the-file" in str(raised.value)
+    assert said in str(raised.value)
