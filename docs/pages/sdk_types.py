@@ -1,0 +1,65 @@
+"""sdk/src/siltstone/_types.py: the data of each event, as Python's types, from the contracts."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from msgspec import UnsetType
+
+from contracts.event_type import EventType
+from contracts.fields import kind_of, required_of
+from contracts.registry import EVENT_TYPES
+from contracts.schemas import meaning_of
+
+TYPES = {
+    "text": "str",
+    "boolean": "bool",
+    "integer": "int",
+    "bigint": "int",
+    "numeric": "Decimal | float | int",
+    "timestamptz": "datetime | str",
+    "json": "Any",
+    "object": "dict[str, Any]",
+}
+HEAD = '''"""What each event carries. Made by `python -m docs.generate` from the contracts; edit those instead."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal, Required, TypedDict
+
+FAMILIES = {
+'''
+
+
+def sdk_types() -> str:
+    """The module's text."""
+    return "".join(_lines())
+
+
+def _lines() -> Iterator[str]:
+    yield HEAD
+    for kind in EVENT_TYPES.values():
+        yield f'    "{kind.noun_verb}": "{kind.family.value}",\n'
+    yield '}\n"""The family of each type of event, by its name without what is the same for all."""\n'
+    for kind in EVENT_TYPES.values():
+        yield from _type(kind)
+
+
+def _type(kind: EventType) -> Iterator[str]:
+    hints = get_type_hints(kind.data, include_extras=True)
+    names = dict(zip(kind.data.__struct_fields__, kind.data.__struct_encode_fields__, strict=True))
+    required = required_of(kind.data) - set(kind.fills)  # a session says those itself
+    yield f'\n\nclass {kind.data.__name__}(TypedDict, total=False):\n    """{meaning_of(kind)}"""\n'
+    fields = [(names[field], field in required, _annotation(hints[field])) for field in names]
+    if fields:
+        yield "\n"
+    for name, is_required, annotation in fields:
+        yield f"    {name}: {f'Required[{annotation}]' if is_required else annotation}\n"
+
+
+def _annotation(hint: Any) -> str:
+    parts = [hint] if get_origin(hint) in (Annotated, Literal) else list(get_args(hint))
+    words = [part for part in parts if get_origin(part) is Literal]
+    is_nullable = type(None) in parts
+    of = [part for part in parts if part not in (type(None), UnsetType)]
+    text = f"Literal{list(get_args(words[0]))!r}".replace("'", '"') if words else TYPES[kind_of(of[0])]
+    return f"{text} | None" if is_nullable else text

@@ -1,0 +1,247 @@
+"""Sessions, runs, nodes and exceptions: each writes its first event when it is made, and its last when it ends."""
+
+import datetime as dt
+import time
+import traceback
+import uuid
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any, Literal, Self, Unpack
+
+from siltstone import _types
+from siltstone._client import Client, client
+
+MAX_ERROR_CHARACTERS = 8_192
+
+_session: ContextVar["Session | None"] = ContextVar("siltstone_session", default=None)
+_run: ContextVar["Run | None"] = ContextVar("siltstone_run", default=None)
+_node: ContextVar["Node | None"] = ContextVar("siltstone_node", default=None)
+
+
+class _Scope:
+    """What `with` and `async with` share: neither waits for anything."""
+
+    def __enter__(self) -> Self:
+        self._enter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave(error)
+
+    async def __aenter__(self) -> Self:
+        self._enter()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave(error)
+
+    def _enter(self) -> None:
+        raise NotImplementedError
+
+    def _leave(self, error: BaseException | None) -> None:
+        raise NotImplementedError
+
+
+class Session(_Scope):
+    """One agent session: `session.started` at its beginning, `session.completed` at its end."""
+
+    def __init__(self, agent: str, *, id: str | None = None, client: Client, **started: Any) -> None:  # noqa: A002
+        self.id, self.agent, self._client = id or str(uuid.uuid4()), agent, client
+        self._started, self._extractions = started, 0
+        self._token: Token[Session | None] | None = None
+        self.exit_code: int | None = None
+
+    def extraction(self, **data: Unpack[_types.ExtractionRecorded]) -> None:
+        """Something was found in the agent's output."""
+        self._extractions += 1
+        self._client.emit("extraction.recorded", self.id, {"agent_name": self.agent, **data})
+
+    def code_block(self, content: str, **data: Any) -> None:
+        """The agent showed a block of code; data are the other fields of `code_block.captured`."""
+        self._client.emit("code_block.captured", self.id, {"agent_name": self.agent, **data, "content": content})
+
+    def state(self, state: str, **data: Any) -> None:
+        """The session went into another state."""
+        self._client.emit("session.state_changed", self.id, {**data, "state": state})
+
+    def update(self, **data: Unpack[_types.SessionUpdated]) -> None:
+        """Fields of the session became known."""
+        self._client.emit("session.updated", self.id, data)
+
+    def _enter(self) -> None:
+        self._client.emit("session.started", self.id, {"agent_name": self.agent, **self._started})
+        self._token = _session.set(self)
+
+    def _leave(self, error: BaseException | None) -> None:
+        if self._token:
+            _session.reset(self._token)
+        if error and self.exit_code is None:
+            self.extraction(
+                event_type="error",
+                pattern="python_exception",
+                matched_value=f"{type(error).__name__}: {error}"[:1024],
+                risk_level="high",
+            )
+        code = self.exit_code if self.exit_code is not None else int(error is not None)
+        self._client.emit(
+            "session.completed", self.id, {"exit_code": code, "total_extraction_events": self._extractions}
+        )
+
+
+class Run(_Scope):
+    """One run: `run.started` at its beginning, `run.finished` at its end, failed when an exception ended it.
+
+    What is set in `result` goes with the last event: tokens_input, cost_usd, results_summary and the like.
+    """
+
+    def __init__(self, *, id: str | None = None, client: Client, **started: Unpack[_types.RunStarted]) -> None:  # noqa: A002
+        self.id, self._client, self._started = id or str(uuid.uuid4()), client, started
+        self.result: dict[str, Any] = {}
+        self._began = 0.0
+        self._token: Token[Run | None] | None = None
+
+    def node(self, name: str, **data: Any) -> "Node":
+        """A part of the run, as a context: one event when it ends."""
+        return Node(self, name, data)
+
+    def assertion(self, assertion_type: str, *, passed: bool, **data: Any) -> None:
+        """An assertion about the run was evaluated."""
+        self._client.emit("assertion.evaluated", self.id, {**data, "assertion_type": assertion_type, "passed": passed})
+
+    def file(self, filename: str, **data: Any) -> None:
+        """The run produced a file."""
+        self._client.emit("file.produced", self.id, {**data, "filename": filename})
+
+    def progress(self, **data: Unpack[_types.RunProgressed]) -> None:
+        """The run went on."""
+        self._client.emit("run.progressed", self.id, data)
+
+    def update(self, **data: Unpack[_types.RunUpdated]) -> None:
+        """Fields of the run became known."""
+        self._client.emit("run.updated", self.id, data)
+
+    def _enter(self) -> None:
+        self._began = time.perf_counter()
+        self._client.emit("run.started", self.id, self._started)
+        self._token = _run.set(self)
+
+    def _leave(self, error: BaseException | None) -> None:
+        if self._token:
+            _run.reset(self._token)
+        finished = {
+            "status": _ended(error),
+            "duration_ms": _milliseconds(self._began),
+            "error_message": _said(error),
+            "error_info": _info(error),
+        }
+        self._client.emit("run.finished", self.id, finished | self.result)
+
+
+class Node(_Scope):
+    """One part of a run; nested ones are named by their path. `state` goes with its event as the snapshot."""
+
+    def __init__(self, run: Run, name: str, data: dict[str, Any]) -> None:
+        outer = _node.get()
+        self.run: Run = run
+        self.name: str = f"{outer.name}/{name}" if outer and outer.run is run else name
+        self.state: dict[str, Any] | None = None
+        self._data = data
+        self._began, self._at = 0.0, dt.datetime.now(dt.UTC)
+        self._token: Token[Node | None] | None = None
+
+    def _enter(self) -> None:
+        self._began, self._at = time.perf_counter(), dt.datetime.now(dt.UTC)
+        self._token = _node.set(self)
+
+    def _leave(self, error: BaseException | None) -> None:
+        if self._token:
+            _node.reset(self._token)
+        data = {
+            "node_name": self.name,
+            "status": "failed" if error else "completed",
+            "started_at": self._at,
+            "duration_ms": _milliseconds(self._began),
+            "state_snapshot": self.state,
+            "error_message": _said(error),
+        }
+        self.run._client.emit("node.executed", self.run.id, data | self._data)  # noqa: SLF001 - its own
+
+
+class BusinessException:
+    """One exception of the business, from its creation on."""
+
+    def __init__(self, id: str, actor: dict[str, Any], client: Client) -> None:  # noqa: A002
+        self.id, self._actor, self._client = id, actor, client
+
+    def event(self, verb: str, *, set: dict[str, Any] | None = None, **payload: Any) -> None:  # noqa: A002
+        """What happened to it, such as `triage_completed`; `set` are the fields that changed."""
+        data = {**self._actor, "set": set or None, "payload": payload or None}
+        self._client.emit(f"exception.{verb}", self.id, data)
+
+    def update(self, **changes: Any) -> None:
+        """Fields of it changed."""
+        self.event("updated", set=changes)
+
+
+def session(agent: str, *, id: str | None = None, **started: Any) -> Session:  # noqa: A002
+    """A session of an agent, as a context; started are the other fields of `session.started`."""
+    return Session(agent, id=id, client=client(), **started)
+
+
+def run(*, id: str | None = None, **started: Unpack[_types.RunStarted]) -> Run:  # noqa: A002
+    """A run, as a context."""
+    return Run(id=id, client=client(), **started)
+
+
+def exception(
+    *,
+    domain: str,
+    type: str,  # noqa: A002 - the field's own name
+    severity: Literal["low", "medium", "high", "critical"],
+    source_system: str,
+    id: str | None = None,  # noqa: A002
+    actor_type: Literal["agent", "user", "system"] = "agent",
+    actor_id: str | None = None,
+    payload: dict[str, Any] | None = None,
+    **more: Any,
+) -> BusinessException:
+    """A business exception came up; more are its other fields, such as entity and amount."""
+    made = BusinessException(id or str(uuid.uuid4()), {"actor_type": actor_type, "actor_id": actor_id}, client())
+    facts = {"domain": domain, "type": type, "severity": severity, "source_system": source_system, **more}
+    made.event("created", set=facts, **(payload or {}))
+    return made
+
+
+def current_session() -> Session | None:
+    """The session that this code runs in."""
+    return _session.get()
+
+
+def current_run() -> Run | None:
+    """The run that this code runs in."""
+    return _run.get()
+
+
+def _ended(error: BaseException | None) -> str:
+    if error is None:
+        return "completed"
+    return "cancelled" if type(error).__name__ in ("CancelledError", "KeyboardInterrupt") else "failed"
+
+
+def _milliseconds(began: float) -> int:
+    return round((time.perf_counter() - began) * 1000)
+
+
+def _said(error: BaseException | None) -> str | None:
+    return f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARACTERS] if error else None
+
+
+def _info(error: BaseException | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    lines = traceback.format_exception(error)
+    return {"type": type(error).__name__, "traceback": "".join(lines)[-MAX_ERROR_CHARACTERS:]}

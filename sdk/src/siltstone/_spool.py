@@ -1,0 +1,96 @@
+"""Events that could not be sent, on disk, in order: SQLite, which a crash of the program leaves whole."""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+FILE, LOCK = "events.sqlite3", "events.lock"
+BUSY_SECONDS = 10
+TABLE = """
+CREATE TABLE IF NOT EXISTS event (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL
+) STRICT
+"""
+
+
+class Record(NamedTuple):
+    """What is published: the value is a whole CloudEvent."""
+
+    topic: str
+    key: bytes
+    value: bytes
+
+
+class SpoolFull(Exception):
+    """The spool has as many bytes as it may."""
+
+
+class Spool:
+    """One folder's spool, shared by every process that has it; used by one thread. Raises sqlite3.Error, OSError."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = folder
+        self._max_bytes = max_bytes
+        os.close(os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o600))
+        self._connection = sqlite3.connect(folder / FILE, timeout=BUSY_SECONDS, isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = NORMAL")  # a power failure may take the last; a crash does not
+        self._connection.execute(TABLE)
+        self._lock: IO[bytes] | None = None
+
+    def put(self, records: Iterable[Record]) -> None:
+        """Keep records behind those that are there. Raises SpoolFull, and keeps none of them then."""
+        kept = list(records)
+        if self.bytes() + sum(len(record.value) + len(record.key) for record in kept) > self._max_bytes:
+            raise SpoolFull
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.executemany("INSERT INTO event (topic, key, value) VALUES (?, ?, ?)", kept)
+        self._connection.execute("COMMIT")
+
+    def first(self, count: int) -> list[tuple[int, Record]]:
+        """The first records, with their numbers."""
+        rows = self._connection.execute("SELECT * FROM event ORDER BY number LIMIT ?", (count,)).fetchall()
+        return [(number, Record(topic, key, value)) for number, topic, key, value in rows]
+
+    def remove(self, numbers: Sequence[int]) -> None:
+        """These were acknowledged."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.executemany("DELETE FROM event WHERE number = ?", [(number,) for number in numbers])
+        self._connection.execute("COMMIT")
+
+    def count(self) -> int:
+        """How many records it holds."""
+        found: int = self._connection.execute("SELECT count(*) FROM event").fetchone()[0]
+        return found
+
+    def bytes(self) -> int:
+        """The size of its pages that are in use."""
+        pages, free, size = (
+            self._connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        used: int = (pages - free) * size
+        return used
+
+    def may_send(self) -> bool:
+        """Whether this process is the one that sends from it: one at a time, so that the order stays."""
+        if self._lock is None:
+            lock = (self._folder / LOCK).open("ab")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+                return False
+            self._lock = lock
+        return True
+
+    def close(self) -> None:
+        """Let go of everything."""
+        if self._lock:
+            self._lock.close()
+            self._lock = None
+        self._connection.close()

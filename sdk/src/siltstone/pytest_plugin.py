@@ -1,0 +1,80 @@
+"""A test session as one run: `pytest --siltstone`, with nothing to write. Each test is a node and an assertion."""
+
+import platform
+import time
+from typing import Any
+
+import pytest
+
+from siltstone._handles import Run, run
+
+MAX_TEXT_CHARACTERS = 64 * 1024
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--siltstone`, or `siltstone = true` in the ini file."""
+    group = parser.getgroup("siltstone", "the durable record")
+    group.addoption("--siltstone", action="store_true", default=False, help="Record this session as a run.")
+    parser.addini("siltstone", "Record every session as a run.", type="bool", default=False)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Record in the process that reports: under xdist, the one that starts the others."""
+    wanted = config.getoption("--siltstone") or config.getini("siltstone")
+    if wanted and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder(config), "siltstone-recorder")
+
+
+class Recorder:
+    """The run of one session."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._run: Run | None = None
+        self._began = time.time()
+        self._tally: dict[str, int] = {}
+
+    def pytest_sessionstart(self) -> None:
+        """The run begins."""
+        config = {
+            "args": [str(argument) for argument in self._config.invocation_params.args],
+            "python": platform.python_version(),
+            "pytest": pytest.__version__,
+        }
+        self._run = run(
+            kind="test", source="pytest", external_ref=str(self._config.rootpath)[-640:], config_snapshot=config
+        )
+        self._run.__enter__()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A test was called, or ended before: one node, and an assertion unless it was skipped."""
+        is_last_word = report.when == "call" or (report.when == "setup" and report.outcome != "passed")
+        is_late_error = report.when == "teardown" and report.failed
+        if self._run is None or not (is_last_word or is_late_error):
+            return
+        outcome = "error" if report.failed and report.when != "call" else report.outcome
+        self._tally[outcome] = self._tally.get(outcome, 0) + 1
+        status = {"passed": "completed", "skipped": "skipped"}.get(outcome, "failed")
+        said = report.longreprtext[-MAX_TEXT_CHARACTERS:] or None
+        data: dict[str, Any] = {"status": status, "duration_ms": round(report.duration * 1000)}
+        with self._run.node(report.nodeid, **data, error_message=said if status == "failed" else None):
+            pass
+        if status != "skipped":
+            self._run.assertion(
+                "test",
+                passed=status == "completed",
+                assertion_value={"nodeid": report.nodeid, "when": report.when},
+                failure_reason=said if status == "failed" else None,
+                output_text=report.capstdout[-MAX_TEXT_CHARACTERS:] or None,
+            )
+
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        """The run ends, completed when every test passed."""
+        if self._run is None:
+            return
+        passed = int(exitstatus) in (0, 5)  # 5: there was no test
+        self._run.result = {"status": "completed" if passed else "failed", "results_summary": self._tally}
+        if not passed:
+            self._run.result["error_message"] = f"pytest ended with {int(exitstatus)}"
+        self._run.__exit__(None, None, None)
+        self._run._client.transport.flush(10)  # noqa: SLF001 - the package's own

@@ -1,0 +1,149 @@
+"""Programs with the SDK in them, as their users run them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.support.installation import Installation
+from tests.support.waiting import until
+
+DEAD = "127.0.0.1:9"  # a port that nobody listens on
+WHOLE = """
+import siltstone
+with siltstone.session("bot", id="s-1") as s:
+    for number in range(100):
+        s.extraction(event_type="tool", pattern="p", line_number=number)
+    s.code_block("print(1)", language="python")
+with siltstone.run(kind="graph", id="r-1", model="m") as r:
+    with r.node("plan"):
+        pass
+    r.assertion("contains", passed=True)
+    r.result = {"cost_usd": 0.25}
+siltstone.exception(domain="d", type="t", severity="high", source_system="x", id="e-1").update(status="resolved")
+"""
+OTEL = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from siltstone.otel import SiltstoneSpanProcessor
+provider = TracerProvider()
+provider.add_span_processor(SiltstoneSpanProcessor())
+with provider.get_tracer("t").start_as_current_span("agent"):
+    with provider.get_tracer("t").start_as_current_span("chat") as span:
+        span.set_attributes({"gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 12})
+"""
+
+
+def _environment(installation: Installation) -> dict[str, str]:
+    own = {"SILTSTONE_SPOOL_FOLDER": str(installation.folder / "spool"), "SILTSTONE_TENANT": "acme"}
+    return os.environ | installation.environment | own
+
+
+def _run(installation: Installation, script: str, **changes: str) -> subprocess.CompletedProcess[bytes]:
+    """A program to its end; it must end well."""
+    own = _environment(installation) | changes
+    done = subprocess.run([sys.executable, "-c", script], env=own, capture_output=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def _start(installation: Installation, script: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", script], env=_environment(installation), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def _pytest(installation: Installation, folder: Path, *arguments: str) -> int:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=_environment(installation), capture_output=True, check=False
+    ).returncode
+
+
+async def _ready(installation: Installation) -> None:
+    await installation.create_topics()
+    await installation.worker().ready()
+
+
+async def _whole(installation: Installation, times: int = 1) -> None:
+    """Everything of WHOLE is stored, once for each time that it ran."""
+
+    async def stored() -> bool:
+        events = await installation.value(
+            "SELECT sum(events)::int FROM (SELECT events FROM session UNION ALL SELECT events FROM run "
+            "UNION ALL SELECT events FROM exception) AS all_of_them"
+        )
+        return bool(events == 109 * times)
+
+    await until("all events are stored", stored, 90)
+    [session] = await installation.fetch("SELECT state, extractions::int, code_blocks::int, exit_code FROM session")
+    assert tuple(session.values()) == ("completed", 100 * times, times, 0)
+    [run] = await installation.fetch("SELECT status, nodes::int, assertions::int, cost_usd::text, model FROM run")
+    assert tuple(run.values()) == ("completed", times, times, "0.25", "m")
+    assert await installation.value("SELECT status FROM exception") == "resolved"
+    assert await installation.value("SELECT count(*) FROM dead_letter") == 0
+
+
+async def test_a_program_is_recorded_when_it_has_ended(installation: Installation) -> None:
+    """Nothing is flushed by hand: the end of the program sends what is queued, once each."""
+    await _ready(installation)
+    _run(installation, WHOLE)
+    await _whole(installation)
+
+
+async def test_without_a_broker_a_program_runs_and_the_next_one_sends(installation: Installation) -> None:
+    """The first program's events are kept in order and sent before the second one's; nothing is lost or doubled."""
+    await _ready(installation)
+    began = time.monotonic()
+    _run(installation, WHOLE, KAFKA_BOOTSTRAP_SERVERS=DEAD)
+    assert time.monotonic() - began < 40
+    assert await installation.value("SELECT count(*) FROM session") == 0
+    _run(installation, WHOLE)
+    await _whole(installation, times=2)
+    records = await installation.read_all(installation.topic("extraction"))
+    of_one_partition = [json.loads(record.value) for record in records if record.key == b"acme/s-1"]
+    assert [event["time"] for event in of_one_partition] == sorted(event["time"] for event in of_one_partition)
+    assert await installation.value("SELECT count(*) FROM ingest_batch, unnest(duplicate)") == 0
+
+
+async def test_a_program_that_is_killed_leaves_what_it_had_sent(installation: Installation) -> None:
+    """All but its last moment's events are stored, each once."""
+    await _ready(installation)
+    script = WHOLE + "\nimport time\ntime.sleep(2)\nprint('now', flush=True)\ntime.sleep(60)\n"
+    process = _start(installation, script)
+    assert process.stdout
+    assert process.stdout.readline() == b"now\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    await _whole(installation)
+
+
+async def test_an_instrumented_program_is_recorded_by_one_line(installation: Installation) -> None:
+    """OpenTelemetry's spans become a run with its model and tokens."""
+    await _ready(installation)
+    _run(installation, OTEL)
+
+    async def finished() -> list[dict[str, Any]]:
+        return await installation.fetch(
+            "SELECT model, tokens_input::int, nodes::int FROM run WHERE status = 'completed'"
+        )
+
+    [run] = await until("the run is finished", finished)
+    assert tuple(run.values()) == ("gpt-4o", 12, 2)
+
+
+async def test_a_pytest_session_is_recorded_by_one_option(installation: Installation, tmp_path: Path) -> None:
+    """Each test is a node of the run."""
+    await _ready(installation)
+    (tmp_path / "test_a.py").write_text("def test_one(): pass\ndef test_two(): assert False\n")
+    assert _pytest(installation, tmp_path, "--siltstone") == 1
+
+    async def finished() -> list[dict[str, Any]]:
+        return await installation.fetch("SELECT source, nodes::int, assertions::int FROM run WHERE status = 'failed'")
+
+    [run] = await until("the run is finished", finished)
+    assert tuple(run.values()) == ("pytest", 2, 2)

@@ -1,0 +1,287 @@
+"""The SDK's events are what workers take, and its spool keeps order."""
+
+import asyncio
+import importlib.metadata
+import json
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import Status, StatusCode
+
+import siltstone
+from contracts.decode import decode
+from contracts.event import Event
+from contracts.registry import topic_of
+from contracts.window import TimeWindow
+from docs.generate import SDK_TYPES
+from docs.pages.sdk_types import sdk_types
+from siltstone import _client, _transport
+from siltstone._spool import Record, Spool, SpoolFull
+from siltstone.otel import SiltstoneSpanProcessor
+
+WINDOW = TimeWindow(datetime(2000, 1, 1, tzinfo=UTC))
+
+
+class Kept:
+    """In the place of a way to Kafka: what was put."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def put(self, record: Record) -> None:
+        self.records.append(record)
+
+    def flush(self, _: float) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+    def events(self) -> list[Event]:
+        """As workers read them: each in its topic, under its key."""
+        found = []
+        for record in self.records:
+            event = decode(record.value, record.key, (), int(time.time() * 1000), WINDOW)
+            assert record.topic == topic_of(event.type.family, "p.")
+            assert record.key == f"acme/{event.subject}".encode()
+            found.append(event)
+        return found
+
+    def short(self) -> list[tuple[str, str]]:
+        """Type and, where it has one, status."""
+        return [(event.type.noun_verb, str(getattr(event.data, "status", ""))) for event in self.events()]
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> Kept:
+    made = Kept()
+    monkeypatch.setattr(_client, "_client", _client.Client("acme", "/agents/test", "p.", made))  # type: ignore[arg-type]
+    return made
+
+
+def test_types_are_the_contracts() -> None:
+    """The generated module is what the generator writes."""
+    assert SDK_TYPES.read_text() == sdk_types(), "run: make docs"
+
+
+def test_a_session_says_what_was_found_and_how_it_ended(kept: Kept) -> None:
+    """Its totals and exit code, and an error that ended it."""
+    with siltstone.session("bot", environment="ci") as s:
+        assert siltstone.current_session() is s
+        s.extraction(event_type="error", pattern="timeout", metadata={"a": [1, {2}]})
+        s.code_block("print(1)", language="python")
+        s.state("waiting")
+        s.update(total_lines_processed=3)
+    with pytest.raises(ValueError, match="no"), siltstone.session("bot"):
+        raise ValueError("no")
+    assert [noun for noun, _ in kept.short()] == [
+        "session.started", "extraction.recorded", "code_block.captured", "session.state_changed", "session.updated",
+        "session.completed", "session.started", "extraction.recorded", "session.completed",
+    ]  # fmt: skip
+    codes = [e.data.exit_code for e in kept.events() if e.type.noun_verb == "session.completed"]  # type: ignore[attr-defined]
+    assert codes == [0, 1]
+    assert siltstone.current_session() is None
+
+
+def test_a_run_has_its_nodes_by_path_and_fails_with_its_error(kept: Kept) -> None:
+    """Nested nodes, an assertion, a file, and numbers with their digits."""
+    with siltstone.run(kind="graph", definition_id="d") as r:
+        with r.node("plan") as node:
+            node.state = {"n": Decimal("1.50")}
+            with r.node("inner"):
+                pass
+        r.assertion("contains", passed=True, assertion_value="x")
+        r.file("out.txt", size_bytes=1)
+        r.progress(progress_percent=50)
+        r.result = {"cost_usd": Decimal("0.10"), "tokens_input": 5}
+    with pytest.raises(KeyError), siltstone.run(kind="graph"):
+        raise KeyError("x")
+    assert kept.short() == [
+        ("run.started", "running"), ("node.executed", "completed"), ("node.executed", "completed"),
+        ("assertion.evaluated", ""), ("file.produced", ""), ("run.progressed", "UNSET"), ("run.finished", "completed"),
+        ("run.started", "running"), ("run.finished", "failed"),
+    ]  # fmt: skip
+    values = [json.loads(record.value)["data"] for record in kept.records]
+    assert [values[n]["node_name"] for n in (1, 2)] == ["plan/inner", "plan"]
+    assert values[6]["cost_usd"] == "0.10"
+    assert "KeyError" in values[8]["error_info"]["traceback"]
+
+
+def test_a_decorated_function_is_a_run_and_inside_one_a_node(kept: Kept) -> None:
+    """Sync and async, with what they return; each task has its own context."""
+
+    @siltstone.recorded
+    def one(number: int) -> int:
+        return number + 1
+
+    @siltstone.recorded(name="outer", model="m")
+    async def outer(number: int) -> int:
+        await asyncio.sleep(0)
+        return one(number)
+
+    async def both() -> list[int]:
+        return list(await asyncio.gather(outer(1), outer(2)))
+
+    assert asyncio.run(both()) == [2, 3]
+    assert one(5) == 6
+    assert [noun for noun, _ in kept.short()].count("run.started") == 3
+    nodes = [event for event in kept.events() if event.type.noun_verb == "node.executed"]
+    assert len({node.subject for node in nodes}) == 2
+
+
+def test_an_exception_of_the_business_has_its_history(kept: Kept) -> None:
+    """Created with its facts, then what changed."""
+    made = siltstone.exception(
+        domain="billing", type="mismatch", severity="high", source_system="erp", amount=Decimal("12.5"), entity="x"
+    )
+    made.event("triage_completed", set={"severity": "low"}, by="rule 7")
+    made.update(status="resolved")
+    assert [noun for noun, _ in kept.short()] == [
+        "exception.created", "exception.triage_completed", "exception.updated"
+    ]  # fmt: skip
+    assert {event.subject for event in kept.events()} == {made.id}
+
+
+def test_what_has_no_json_raises_nothing(kept: Kept) -> None:
+    """Objects, bytes, sets and lone surrogates are recorded as they can be."""
+    with siltstone.session("bot") as s:
+        s.extraction(
+            event_type="x", pattern="y", matched_value="a\udc00b", metadata={"o": object(), "b": b"\xff", "t": {1}}
+        )
+    assert len(kept.events()) == 3
+
+
+def test_spans_are_a_run_with_its_nodes_tokens_and_model(kept: Kept) -> None:
+    """A trace with its spans; a failed root is a failed run; the same ids whoever exports it."""
+    provider = TracerProvider()
+    provider.add_span_processor(SiltstoneSpanProcessor())
+    tracer = provider.get_tracer("t")
+    with tracer.start_as_current_span("agent") as root:
+        with tracer.start_as_current_span("chat") as chat:
+            chat.set_attributes({"gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 12})
+        with tracer.start_as_current_span("chat") as chat:
+            chat.set_attributes({"gen_ai.usage.input_tokens": 3, "gen_ai.usage.output_tokens": 4})
+        root.set_status(Status(StatusCode.ERROR, "gave up"))
+    assert kept.short() == [
+        ("run.started", "running"), ("node.executed", "completed"), ("node.executed", "completed"),
+        ("node.executed", "failed"), ("run.updated", "UNSET"), ("run.finished", "failed"),
+    ]  # fmt: skip
+    finished = json.loads(kept.records[-1].value)["data"]
+    assert (finished["tokens_input"], finished["tokens_output"], finished["error_message"]) == (15, 4, "gave up")
+    assert json.loads(kept.records[-2].value)["data"] == {"model": "gpt-4o"}
+
+
+def test_a_pytest_session_is_a_run(tmp_path: Path) -> None:
+    """Passed, failed, skipped and broken tests, each a node; without the option nothing is recorded."""
+    (tmp_path / "test_a.py").write_text(
+        "import pytest\n"
+        "def test_good(): print('hello')\n"
+        "def test_bad(): assert 1 == 2\n"
+        "@pytest.mark.skip\n"
+        "def test_skipped(): pass\n"
+        "@pytest.fixture\n"
+        "def broken(): raise OSError\n"
+        "def test_broken(broken): pass\n"
+    )
+    (tmp_path / "conftest.py").write_text(
+        "import json, pathlib\n"
+        "from siltstone import _client\n"
+        "class Kept:\n"
+        "    def put(self, record):\n"
+        "        with open('kept', 'a') as file: file.write(record.value.decode() + '\\n')\n"
+        "    def flush(self, seconds): return True\n"
+        "_client._client = _client.Client('acme', '/x', '', Kept())\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert not (tmp_path / "kept").exists()
+    done = subprocess.run([*command, "--siltstone"], cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 1, done.stdout
+    events = [json.loads(line) for line in (tmp_path / "kept").read_text().splitlines()]
+    assert len({event["subject"] for event in events}) == 1
+    nodes = {e["data"]["node_name"]: e["data"]["status"] for e in events if "node" in e["type"]}
+    assert nodes == {
+        "test_a.py::test_good": "completed", "test_a.py::test_bad": "failed", "test_a.py::test_skipped": "skipped",
+        "test_a.py::test_broken": "failed",
+    }  # fmt: skip
+    assert [e["data"]["passed"] for e in events if "assertion" in e["type"]] == [True, False, False]
+    assert events[-1]["data"]["results_summary"] == {"passed": 1, "failed": 1, "skipped": 1, "error": 1}
+    assert events[-1]["data"]["status"] == "failed"
+
+
+def test_a_spool_keeps_order_and_its_limit(tmp_path: Path) -> None:
+    """What is put first comes first, after another process opened it too; beyond the limit nothing is kept."""
+    records = [Record("t", b"k", str(number).encode()) for number in range(1_000)]
+    spool = Spool(tmp_path / "spool", 200_000)
+    spool.put(records[:600])
+    again = Spool(tmp_path / "spool", 200_000)
+    again.put(records[600:])
+    assert [record for _, record in spool.first(2_000)] == records
+    assert (spool.may_send(), again.may_send()) == (True, False)
+    spool.remove([number for number, _ in spool.first(500)])
+    assert [record for _, record in again.first(1)] == records[500:501]
+    with pytest.raises(SpoolFull):
+        spool.put([Record("t", b"k", b"x" * 300_000)])
+    assert again.count() == 500
+    spool.close()
+    assert again.may_send()
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "spool").glob("events.sqlite3")} == {0o600}
+
+
+@pytest.fixture
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a program waits for no broker that is not there."""
+    monkeypatch.setattr(_transport, "EXIT_SECONDS", 0.1)
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+def test_an_event_that_is_too_large_is_dropped_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, and those around it are kept."""
+    client = siltstone.configure(tenant="acme", kafka={"bootstrap.servers": "127.0.0.1:9"}, spool=tmp_path / "spool")
+    with siltstone.Session("bot", client=client) as session:
+        session.code_block("x" * 3_000_000)
+        session.state("waiting")
+    client.transport.close()
+    assert (client.transport.dropped, Spool(tmp_path / "spool", 10_000).count()) == (1, 3)
+    assert "librdkafka refuses it" in caplog.text
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+def test_neither_a_bad_setting_nor_a_bad_folder_harms_the_program(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is wrong is logged; with a spool everything is kept in it."""
+    (tmp_path / "file").write_text("")
+    for spool, kept in ((tmp_path / "spool", 3), (tmp_path / "file" / "spool", 0)):
+        client = siltstone.configure(tenant="acme", kafka={"security.protocol": "none"}, spool=spool)
+        with siltstone.Session("bot", client=client) as session:
+            session.state("waiting")
+        client.transport.close()
+        assert (Spool(spool, 10_000).count() if kept else client.transport.dropped) == 3
+    assert "Kafka's settings cannot be used" in caplog.text
+    assert "cannot hold a spool" in caplog.text
+
+
+@pytest.mark.parametrize("tenant", ["Acme", "", "-x", "a" * 64])
+def test_a_tenant_that_is_none_is_refused_at_once(tenant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by a worker, later."""
+    monkeypatch.delenv("SILTSTONE_TENANT", raising=False)
+    with pytest.raises(siltstone.NotConfigured):
+        siltstone.configure(tenant=tenant)
+
+
+def test_it_brings_nothing_of_the_workers_and_no_name_but_its_own() -> None:
+    """An agent's environment gets the package `siltstone`, and one library."""
+    files = importlib.metadata.files("siltstone-sdk") or []
+    tops = {file.parts[0] for file in files if file.suffix == ".py" and len(file.parts) > 1}
+    assert tops <= {"siltstone"}
+    modules = "import sys, siltstone; print(sorted(m for m in sys.modules if m.split('.')[0] in "
+    modules += "('contracts', 'workers', 'producers', 'persistence', 'msgspec', 'aiokafka', 'sqlalchemy')))"
+    done = subprocess.run([sys.executable, "-c", modules], capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == "[]"
