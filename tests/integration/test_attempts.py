@@ -24,6 +24,7 @@ from tests.support.decoding import decoded
 from tests.support.installation import Installation
 from tests.support.letters import put
 from tests.support.storing import database_of, store_batch
+from workers.cli.imports import KINDS
 from workers.cli.main import app
 from workers.cli.terminal import CommandError
 
@@ -115,7 +116,9 @@ HOW: Mapping[str, str] = {
     "tenants create": "new",
     "tenants suspend": "new",
     "tenants activate": "new",
-    "import swe-agent": "missing.traj --tenant acme --dry-run",
+    **{f"import {kind.name}": "missing --tenant acme --dry-run" for kind in KINDS},
+    "import jsonl": "missing --mapping missing --tenant acme --dry-run",
+    "wrap": "--replay missing --tenant acme --dry-run",
     "dlq list": "",
     "dlq show": f"{uuid.UUID(int=1)}",
     "dlq stats": "",
@@ -130,7 +133,12 @@ HOW: Mapping[str, str] = {
     "dlq purge": "--before 2020-01-01T00:00:00Z --yes",
 }
 """Every command that takes a text, with what it needs to run."""
-NO_TENANTS = {"publish", "import swe-agent"}  # --tenant is whose event they write, not whose they read
+NO_TENANTS = {
+    "publish",
+    "wrap",
+    "import jsonl",
+    *(f"import {kind.name}" for kind in KINDS),
+}  # --tenant is whose event they write, not whose they read
 
 
 def _commands() -> Iterator[tuple[str, list[Any]]]:

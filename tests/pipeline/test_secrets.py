@@ -35,7 +35,18 @@ TEXTS = {
     "KAFKA_SASL_USERNAME",
     "KAFKA_SASL_PASSWORD",
     "SILTSTONE_TOPIC_PREFIX",
+    "SILTSTONE_SPOOL_FOLDER",
 }
+ALONE = ("publish", "verify", "schemas", "wrap")  # commands of one word
+FILES = {
+    "junit": '<testsuite name="a"><testcase name="x"/></testsuite>',
+    "promptfoo": '{"results": {"version": 3, "results": [{}]}}',
+    "otel": '{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "a", "spanId": "b", "name": "c", '
+    '"startTimeUnixNano": "1770000000000000000"}]}]}]}',
+    "runs-json": '{"id": "a"}',
+    "sentinel-yaml": "name: a",
+}
+"""A file of each kind that is imported."""
 """Variables that any text will do for."""
 END_WAITING = """
 SELECT bool_or(pg_terminate_backend(pid)) FROM pg_locks
@@ -75,6 +86,7 @@ async def logins(installation: Installation) -> AsyncIterator[Logins]:
         "DATABASE_URL": with_password(url, worker, words[0]),
         "SILTSTONE_MIGRATION_DATABASE_URL": with_password(url, owner, words[1]),
         "KAFKA_SASL_USERNAME": "somebody",
+        "SILTSTONE_SPOOL_FOLDER": str(installation.folder / "spool"),
         "KAFKA_SASL_PASSWORD": password(),
     }
     yield Logins(worker, owner, environment)
@@ -111,12 +123,22 @@ def command_lines(folder: Path, letter: str) -> list[tuple[str, ...]]:
     """Every command, in an order in which all of them succeed on one letter."""
     trajectory, exported = folder / "run.traj", folder / "letters.jsonl"
     trajectory.write_text(json.dumps(TRAJECTORY))
+    for kind, content in FILES.items():
+        (folder / kind).write_text(content)
+    lines, mapping = folder / "lines", folder / "mapping"
+    lines.write_text('{"a": "s"}')
+    mapping.write_text("events: [{type: session.started, subject: $a, data: {agent_name: x}}]")
     return [
         *(("db", name) for name in ("upgrade", "status", "maintain")),
         *(("topics", name) for name in ("apply", "list")),
         *(("tenants", *words) for words in (("create", TENANT), ("list",), ("suspend", TENANT), ("activate", TENANT))),
         ("publish", "--type", "session.deleted", "--subject", "s", "--tenant", "acme", "--source", "/tests"),
         ("import", "swe-agent", str(trajectory), "--tenant", "acme"),
+        *(("import", kind, str(folder / kind), "--tenant", "acme") for kind in FILES),
+        ("import", "jsonl", str(lines), "--mapping", str(mapping), "--tenant", "acme"),
+        ("wrap", "--tenant", "acme", "--no-pty", "--wait", "--", "true"),
+        ("spool", "status"),
+        ("spool", "flush"),
         ("schemas",),
         ("verify",),
         ("dlq", "list"),
@@ -149,13 +171,13 @@ async def test_no_command_says_a_secret(installation: Installation, logins: Logi
     """Each command, working, with wrong passwords and with both services away, keeps them to itself."""
     await installation.create_topics(1)
     lines = command_lines(tmp_path, await letter_of(installation))
-    named = {"siltstone " + " ".join(line[: 1 if line[0] in ("publish", "verify", "schemas") else 2]) for line in lines}
+    named = {"siltstone " + " ".join(line[: 1 if line[0] in ALONE else 2]) for line in lines}
     assert named == {name for name, _ in walk(program(), "siltstone")} - RUNS_FOR_LONG - SHOWS_SECRETS
     working = [(line, await run(logins.environment, *line)) for line in lines]
     failed = [(line, done.returncode, done.stderr) for line, done in working if done.returncode]
     assert [(line[:2], code) for line, code, _ in failed] == [(("stack", "status"), 5)], failed
 
-    needs_services = [line for line in lines if line[0] not in ("schemas", "stack")]
+    needs_services = [line for line in lines if line[0] not in ("schemas", "stack", "wrap", "spool")]
     for situation in (wrong, away):
         environment = situation(logins.environment)
         done = await asyncio.gather(*(run(environment, *line) for line in needs_services))
