@@ -64,9 +64,7 @@ class Members:
 
     def rest(self) -> dict[str, Any]:
         """What is left, under names that are no field's."""
-        return {
-            clean(name)[:MAX_NAME]: storable(_plain(value), MAX_JSON_BYTES // 4) for name, value in self.left.items()
-        }
+        return {clean(name)[:MAX_NAME]: storable(value, MAX_JSON_BYTES // 4) for name, value in self.left.items()}
 
 
 def events(content: bytes, name: str, origin: Origin) -> Imported:
@@ -80,7 +78,7 @@ def events(content: bytes, name: str, origin: Origin) -> Imported:
     status = STATUSES.get(str(members.take("status", "state") or "completed").lower())
     stages, files = members.take(*STAGES), members.take(*FILES)
     finish = {
-        "results_summary": storable(_plain(members.take(*RESULTS)), MAX_JSON_BYTES),
+        "results_summary": storable(members.take(*RESULTS), MAX_JSON_BYTES),
         "error_message": text(_plain_text(members.take(*ERROR)), MAX_JSON_BYTES),
         "duration_ms": count(members.take("duration_ms")) or milliseconds(members.take("duration", "duration_seconds")),
         "cost_usd": money(members.take("cost_usd", "cost")),
@@ -93,7 +91,7 @@ def events(content: bytes, name: str, origin: Origin) -> Imported:
         "input_filename": text(members.take(*INPUT), MAX_NAME),
         "provider": text(members.take("provider"), MAX_LABEL),
         "model": text(members.take("model"), MAX_MODEL),
-        "config_snapshot": storable(_plain(members.take("config", "parameters", "options")), MAX_JSON_BYTES),
+        "config_snapshot": storable(members.take("config", "parameters", "options"), MAX_JSON_BYTES),
     }
     line.add("run.started", line.run, "", start | {k: v for k, v in members.rest().items() if k not in start})
     _stages(stages, line, found)
@@ -174,7 +172,3 @@ def _percent(progress: Any) -> int | None:
 def _plain_text(value: Any) -> Any:
     """An error's text, also where it is an object that has one."""
     return value.get("message") if isinstance(value, dict) else value
-
-
-def _plain(value: Any) -> Any:
-    return value
