@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import signal
@@ -247,12 +248,14 @@ async def test_while_the_broker_is_away_nothing_is_lost_and_nobody_waits(install
         os.kill(process, signal.SIGKILL)
     status = _spool_command("status", "-o", "jsonl", environment=environment)
     assert status.stdout.count(b'"state": "waiting"') == 2
+    kept = {json.loads(line)["session"] for line in status.stdout.splitlines()}
     missed = _spool_command("flush", environment=environment | away)
     assert (missed.returncode, b"Kafka cannot be reached" in missed.stderr) == (5, True)
     for sent in (b"2 sessions were sent", b"0 sessions were sent"):
         done = _spool_command("flush", environment=environment)
         assert (done.returncode, sent in done.stderr) == (0, True), done.stderr
     await installation.settled("extraction")
+    assert kept == {row["id"] for row in await installation.fetch("SELECT id FROM session")}
     counted = await installation.fetch("SELECT state, events::int, extractions::int, code_blocks::int FROM session")
     assert [tuple(row.values()) for row in counted] == [("completed", 5, 1, 1)] * 2
     assert await installation.value("SELECT count(*) FROM ingest_batch, unnest(duplicate)") == 0

@@ -78,7 +78,7 @@ def status(output: Annotated[Output, typer.Option("-o", "--output", help="How to
     """List the sessions that are not sent yet, and whether each is being sent."""
     work = _module("spool")
     rows = work.waiting(work.folder_of(settings()))
-    print_rows(rows, ["session", "agent", "started", "bytes", "state"], output)
+    print_rows(rows, ["session", "agent", "started", "bytes", "state", "folder"], output)
 
 
 @spool.command()

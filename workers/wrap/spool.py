@@ -8,7 +8,8 @@ from typing import Any
 
 import platformdirs
 
-from producers.wrap.journal import ABOUT, FRAMES, Reader, saved_in
+from producers.timeline import Timeline
+from producers.wrap.journal import ABOUT, FRAMES, Reader, Saved, saved_in
 from producers.wrap.patterns import BadPatterns
 from workers.settings import Settings
 from workers.wrap.recording import Unmaskable, record, sender, session_of
@@ -39,6 +40,12 @@ def waiting(root: Path) -> list[dict[str, Any]]:
             {"session": saved.id, "agent": saved.agent, "started": saved.started, "bytes": size, "state": state}
         )
     return rows
+
+
+def session_id(saved: Saved) -> str:
+    """The session's id in the events, and so in the tables."""
+    about = saved.about()
+    return Timeline(about.key, about.tenant, about.source, about.started).session
 
 
 def flush(settings: Settings, say: Callable[[str], None]) -> tuple[int, int]:
