@@ -37,7 +37,14 @@ def waiting(root: Path) -> list[dict[str, Any]]:
             continue
         state = "waiting" if _is_free(folder) else "being sent"
         rows.append(
-            {"session": saved.id, "agent": saved.agent, "started": saved.started, "bytes": size, "state": state}
+            {
+                "session": session_id(saved),
+                "folder": saved.id,
+                "agent": saved.agent,
+                "started": saved.started,
+                "bytes": size,
+                "state": state,
+            }
         )
     return rows
 
