@@ -73,13 +73,13 @@ def measure(megabytes: int, rounds: int, work_us: float) -> None:
         told = Path(folder) / "told"
         count = megabytes * 1_000_000 // LINE_BYTES
         program: list[str | Path] = [sys.executable, "-c", PRINTS, str(count), str(told), str(work_us * 100 / 1e6)]
-        environment = os.environ | {
-            "SILTSTONE_SPOOL_FOLDER": str(Path(folder) / "sessions"),
-            "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
-        }
         wrapped: list[str | Path] = [SILTSTONE, "wrap", "--tenant", "bench", "--", *program]
         found: dict[str, list[Run]] = {"direct": [], "wrapped": []}
         for number in range(rounds):
+            environment = os.environ | {
+                "SILTSTONE_SPOOL_FOLDER": str(Path(folder) / f"sessions-{number}"),  # none that was left behind
+                "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
+            }
             for name, command in (("direct", program), ("wrapped", wrapped)):
                 found[name].append(run(command, told, environment))
                 subprocess.run(["pkill", "-f", folder], check=False)  # what reads the journal behind

@@ -106,7 +106,7 @@ def _copy(master: int, child: int, record: Record) -> None:
     while True:
         ready, _, _ = select.select(watched, [], [])
         if master in ready:
-            piece = _read(master)
+            piece = _read_all(master)
             if not piece:
                 break
             record(piece)
@@ -122,6 +122,16 @@ def _copy(master: int, child: int, record: Record) -> None:
                 if not is_terminal:
                     _write(master, b"\x04")  # the end of a file that was our input is the program's too
     os.close(ended)
+
+
+def _read_all(master: int) -> bytes:
+    """What is there, up to PIECE_BYTES: one read of a terminal gives 4 KiB at most."""
+    pieces = [_read(master)]
+    size = len(pieces[0])
+    while pieces[-1] and size < PIECE_BYTES and select.select([master], [], [], 0)[0]:
+        pieces.append(_read(master))
+        size += len(pieces[-1])
+    return b"".join(pieces)
 
 
 def _read(end: int) -> bytes:

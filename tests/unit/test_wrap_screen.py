@@ -46,6 +46,12 @@ def test_lines_that_were_drawn_again_come_once() -> None:
     ]
 
 
+def test_lines_above_a_status_that_stays_come_once() -> None:
+    """A program that keeps a line at the bottom, and scrolls what it says above it."""
+    output = b"".join(b"\r\x1b[2Klog %d\r\nstatus" % n for n in range(50)) + b"\r\n"
+    assert _lines(output) == [*(f"log {n}" for n in range(50)), "status"]
+
+
 def test_what_has_scrolled_away_is_final_and_what_is_on_the_screen_is_not() -> None:
     """With ten rows, the eleventh line makes the first one final."""
     screen = Screen(40, 10)

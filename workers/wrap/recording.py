@@ -34,7 +34,7 @@ LOOK_SECONDS = 0.2  # for new frames
 SEND_SECONDS = 1.0  # between two tries while the program runs
 LONGEST_WAIT_SECONDS = 30.0
 GIVE_UP_SECONDS = 60.0  # without the broker, once the program has ended
-NICENESS = 10  # the agent comes first
+NICENESS = 19  # the agent comes first
 
 Events = list[dict[str, Any]]
 Send = Callable[[Events], Awaitable[None]]
