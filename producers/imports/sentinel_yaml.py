@@ -71,7 +71,7 @@ def _definition(document: str, place: int, origin: Origin, found: Imported) -> N
     version = spec.get("version")
     line.add(
         "definition.saved",
-        definition_id(title),
+        title,  # so that a later text of the same name is its next revision
         "",
         {
             "kind": text(spec.get("kind"), MAX_LABEL) or "test",
@@ -85,11 +85,6 @@ def _definition(document: str, place: int, origin: Origin, found: Imported) -> N
         },
     )
     found.events += line.take()
-
-
-def definition_id(title: str) -> str:
-    """The subject of a definition's events: its name, so that a later text of it is its next revision."""
-    return title
 
 
 def _json(value: Any) -> Any:

@@ -293,11 +293,13 @@ async def test_a_replayed_log_is_stored_once(installation: Installation) -> None
     await _ready(installation)
     cast = installation.folder / "agent.cast"
     cast.write_text(
-        '{"version": 2, "width": 80, "height": 24, "timestamp": 1790000000}\n'
+        '{"version": 2, "width": 80, "height": 24, "timestamp": 1790000000, '
+        '"title": "ghp_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}\n'
         '[1.5, "o", "fatal: a\\r\\n"]\n[2.5, "o", "```sh\\r\\nls\\r\\n```\\r\\n"]\n'
     )
     dry = _wrap(installation, "--replay", str(cast), "--dry-run")
     assert (dry.returncode, dry.stdout.count(b"\n")) == (0, 5)
+    assert (b"ghp_" in dry.stdout, b'"title": "[masked: github_token]"' in dry.stdout) == (False, True)
     for _ in range(2):
         done = _wrap(installation, "--replay", str(cast), "--agent", "codex")
         assert done.returncode == 0, done.stderr

@@ -73,15 +73,17 @@ def replayed(file: Path, wish: Wish) -> tuple[Session, Iterator[dict[str, Any]]]
         raise NotWrapped(f"{file} cannot be read: {error.strerror}") from None
     except UnreadableRecording as error:
         raise NotWrapped(str(error)) from None
+    mask = Masker(dict(os.environ)) if wish.mask else NoMasker()
+    told = {"replayed": mask(file.name)} | ({"title": mask(recorded.title)} if recorded.title else {})
     about = replace(
         _saved([], wish, wish.agent or "replay", None).about(),
         key=recorded.key,
         started=recorded.started,
         columns=recorded.columns,
         rows=recorded.rows,
-        metadata={"replayed": file.name} | ({"title": recorded.title} if recorded.title else {}),
+        metadata=told,
     )
-    session = Session(about, patterns, Masker(dict(os.environ)) if wish.mask else NoMasker())
+    session = Session(about, patterns, mask)
     return session, _events(session, recorded)
 
 
