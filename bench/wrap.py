@@ -1,7 +1,8 @@
 """`make bench-wrap`: what `siltstone wrap` costs an agent that prints 100 MB, in a terminal that takes everything.
 
-The same program runs in a terminal directly and wrapped, in turn; it says how long its printing took. The broker's
-address is one that nobody listens on, so that nothing but the agent's side is measured.
+The same program runs in a terminal directly, in util-linux's `script`, which only keeps the bytes, and wrapped,
+in turn; it says how long its printing took. The broker's address is one that nobody listens on, so that nothing but the
+agent's side is measured.
 """
 
 import argparse
@@ -9,6 +10,8 @@ import csv
 import os
 import platform
 import pty
+import shlex
+import shutil
 import statistics
 import subprocess
 import sys
@@ -37,7 +40,10 @@ sys.stdout.flush()
 open(told, "w").write(str(time.perf_counter() - began))
 """
 LINE_BYTES = 101
-COLUMNS = "at,megabytes,work_us_a_line,rounds,direct_s,wrapped_s,ratio,wrap_peak_mb,whole_s,cores,python"
+COLUMNS = (
+    "at,megabytes,work_us_a_line,rounds,direct_s,script_s,wrapped_s,script_ratio,wrapped_ratio,wrap_peak_mb,whole_s,"
+    "cores,python"
+)
 
 
 class Run(NamedTuple):
@@ -73,32 +79,57 @@ def measure(megabytes: int, rounds: int, work_us: float) -> None:
         told = Path(folder) / "told"
         count = megabytes * 1_000_000 // LINE_BYTES
         program: list[str | Path] = [sys.executable, "-c", PRINTS, str(count), str(told), str(work_us * 100 / 1e6)]
+        script: list[str | Path] = ["script", "-q", "-c", shlex.join(map(str, program)), Path(folder) / "typescript"]
         wrapped: list[str | Path] = [SILTSTONE, "wrap", "--tenant", "bench", "--", *program]
-        found: dict[str, list[Run]] = {"direct": [], "wrapped": []}
+        commands = {"direct": program, "script": script, "wrapped": wrapped}
+        if not shutil.which("script"):
+            del commands["script"]
+        found: dict[str, list[Run]] = {name: [] for name in commands}
         for number in range(rounds):
             environment = os.environ | {
                 "SILTSTONE_SPOOL_FOLDER": str(Path(folder) / f"sessions-{number}"),  # none that was left behind
                 "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
             }
-            for name, command in (("direct", program), ("wrapped", wrapped)):
+            for name, command in commands.items():
                 found[name].append(run(command, told, environment))
                 subprocess.run(["pkill", "-f", folder], check=False)  # what reads the journal behind
-            one = {name: runs[-1] for name, runs in found.items()}
-            print(f"round {number + 1}: direct {one['direct'].printing:.2f} s, wrapped {one['wrapped'].printing:.2f} s")
-    ratios = [w.printing / d.printing for d, w in zip(found["direct"], found["wrapped"], strict=True)]
-    direct, printing = (statistics.median(r.printing for r in found[name]) for name in found)
-    whole = statistics.median(r.whole for r in found["wrapped"])
-    peak = max(r.peak_mb for r in found["wrapped"])
-    ratio = statistics.median(ratios)
-    print(f"{megabytes} MB: direct {direct:.2f} s, wrapped {printing:.2f} s, ratio {ratio:.3f}, peak {peak:.0f} MB")
+            print(
+                f"round {number + 1}: " + ", ".join(f"{name} {runs[-1].printing:.2f} s" for name, runs in found.items())
+            )
+    keep(found, megabytes, work_us)
+
+
+def keep(found: dict[str, list[Run]], megabytes: int, work_us: float) -> None:
+    """Print the medians, with each round's ratio to the direct run of that round, and append them."""
+    seconds = {name: statistics.median(run.printing for run in runs) for name, runs in found.items()}
+    ratios = {
+        name: statistics.median(
+            run.printing / direct.printing for run, direct in zip(runs, found["direct"], strict=True)
+        )
+        for name, runs in found.items()
+    }
+    whole = statistics.median(run.whole for run in found["wrapped"])
+    peak = max(run.peak_mb for run in found["wrapped"])
+    print(f"{megabytes} MB: " + ", ".join(f"{name} {seconds[name]:.2f} s ({ratios[name]:.3f})" for name in found))
+    print(f"wrap held {peak:.0f} MB")
+    row = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "megabytes": megabytes,
+        "work_us_a_line": work_us,
+        "rounds": len(found["direct"]),
+        **{f"{name}_s": round(value, 3) for name, value in seconds.items()},
+        **{f"{name}_ratio": round(value, 3) for name, value in ratios.items() if name != "direct"},
+        "wrap_peak_mb": round(peak),
+        "whole_s": round(whole, 2),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
     new = not RESULTS.exists()
     with RESULTS.open("a", newline="") as file:
-        writer = csv.writer(file)
+        writer = csv.DictWriter(file, COLUMNS.split(","))
         if new:
-            writer.writerow(COLUMNS.split(","))
-        at, machine = datetime.now(UTC).isoformat(timespec="seconds"), (os.cpu_count(), platform.python_version())
-        seconds = [round(value, 3) for value in (direct, printing, ratio)]
-        writer.writerow([at, megabytes, work_us, rounds, *seconds, round(peak), round(whole, 2), *machine])
+            writer.writeheader()
+        writer.writerow(row)
 
 
 def main() -> None:

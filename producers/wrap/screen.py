@@ -60,7 +60,7 @@ class Screen:
         """The lines that are still on the screen."""
         if self._tail:
             tail, self._tail = self._tail, ""
-            yield from self._show(tail, ended=True)
+            yield from self._show(tail, ended=self._grid is None)
         yield from self._leave()
 
     def resize(self, columns: int, rows: int) -> None:

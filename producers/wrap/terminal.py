@@ -1,7 +1,7 @@
 """Runs a command in a pseudo-terminal or with pipes, and copies what passes; the command cannot tell.
 
-Each piece is given to `record` first and to the terminal second. Nothing here waits for anything but the command and
-the terminal itself.
+Each piece is given to `record` first and to the terminal second. Nothing waits for anything but the command and the
+terminal, and keys pass while the terminal is slow.
 """
 
 import contextlib
@@ -19,12 +19,19 @@ import tty
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
+from producers.wrap.outlet import Outlet, unshared
+
 PIECE_BYTES = 65_536
+END_OF_INPUT = b"\x04"  # typed
 FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as shells have them
 
 Record = Callable[[bytes], None]
 Resized = Callable[[int, int], None]
+Ways = dict[int, Outlet]
+"""From where bytes come to where they go."""
+Gone = Callable[[int], bool]
+"""Told that nobody reads any more what comes from a source: tells the program, and says whether to stop reading."""
 
 
 def window() -> tuple[int, int]:
@@ -50,8 +57,16 @@ def in_terminal(command: Sequence[str], record: Record, resized: Resized) -> int
         _set_window(master, *size)
         resized(*size)
 
+    def gone(_terminal: int) -> bool:
+        """As a pipe would, if the program had it: the signal is for those in the foreground, if any are left."""
+        with contextlib.suppress(OSError):
+            if foreground := os.tcgetpgrp(master):
+                os.killpg(foreground, signal.SIGPIPE)
+        return False
+
+    os.set_blocking(master, False)
     with _signals_to(child), _raw_terminal(), _handler(signal.SIGWINCH, resize):
-        _copy(master, child, record)
+        _copy({master: Outlet(unshared(1))}, {0: Outlet(master)}, child, record, gone)
     os.close(master)
     return _exit_code(os.waitpid(child, 0)[1])
 
@@ -64,26 +79,21 @@ def with_pipes(command: Sequence[str], record: Record) -> int:
         return _cannot_run(command, error)
     if process.stdout is None or process.stderr is None:
         raise AssertionError("pipes were asked for")
-    targets = {process.stdout.fileno(): 1, process.stderr.fileno(): 2}
-    open_ends, ended = set(targets), os.pidfd_open(process.pid)
+    pipes = {process.stdout.fileno(): process.stdout, process.stderr.fileno(): process.stderr}
+
+    def gone(pipe: int) -> bool:
+        pipes[pipe].close()
+        return True
+
     with _signals_to(process.pid):
-        while open_ends:
-            ready, _, _ = select.select([*open_ends, ended], [], [])
-            if ready == [ended]:  # what it left running may hold the other ends for ever
-                break
-            for end in open_ends.intersection(ready):
-                piece = os.read(end, PIECE_BYTES)
-                if piece:
-                    record(piece)
-                    _write(targets[end], piece)
-                else:
-                    open_ends.discard(end)
+        _copy(dict(zip(pipes, (Outlet(unshared(1)), Outlet(unshared(2))), strict=True)), {}, process.pid, record, gone)
         code = process.wait()
-    os.close(ended)
     return 128 - code if code < 0 else code
 
 
 def _become(command: Sequence[str]) -> None:
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores, and would leave ignored
+        signal.signal(number, signal.SIG_DFL)
     try:
         os.execvp(command[0], list(command))  # noqa: S606 - the command that the user gave
     except OSError as error:
@@ -95,65 +105,45 @@ def _cannot_run(command: Sequence[str], error: OSError) -> int:
     return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
 
 
-def _copy(master: int, child: int, record: Record) -> None:
-    """Output to the terminal and keys to the program, until it has ended and nothing is left of its output.
+def _copy(outputs: Ways, keys: Ways, child: int, record: Record, gone: Gone) -> None:
+    """Pass on what comes, until the program has ended and nothing is left of its output.
 
     What it left running may hold its terminal for ever, and is not waited for.
     """
-    keys, ended = 0, os.pidfd_open(child)  # 0: our standard input
-    watched = [master, keys, ended]
-    is_terminal = os.isatty(keys)
-    while True:
-        ready, _, _ = select.select(watched, [], [])
-        if master in ready:
-            piece = _read_all(master)
-            if not piece:
-                break
-            record(piece)
-            _write(1, piece)
-        elif ended in ready:
+    ways, ended = outputs | keys, os.pidfd_open(child)
+    outlets = list(ways.values())
+    while left := outputs.keys() & ways.keys():
+        sources = [source for source, outlet in ways.items() if not outlet.is_full]
+        end = [ended] if left.issubset(sources) else []  # else there may be more to read
+        ready, taking, _ = select.select(sources + end, [outlet for outlet in outlets if not outlet.is_empty], [])
+        for outlet in taking:
+            outlet.write()
+        if ended in ready and left.isdisjoint(ready):
             break
-        if keys in ready:
-            typed = _read(keys)
-            if typed:
-                _write(master, typed)
-            else:
-                watched.remove(keys)
-                if not is_terminal:
-                    _write(master, b"\x04")  # the end of a file that was our input is the program's too
+        for source in ways.keys() & set(ready):
+            outlet, is_output = ways[source], source in outputs
+            piece = _read(source)
+            if piece and is_output:
+                record(piece)
+            outlet.add(piece or (b"" if is_output or os.isatty(source) else END_OF_INPUT))
+            if not piece or (outlet.is_gone and gone(source)):
+                del ways[source]
+    for outlet in outputs.values():
+        outlet.finish()
     os.close(ended)
-
-
-def _read_all(master: int) -> bytes:
-    """What is there, up to PIECE_BYTES: one read of a terminal gives 4 KiB at most."""
-    pieces = [_read(master)]
-    size = len(pieces[0])
-    while pieces[-1] and size < PIECE_BYTES and select.select([master], [], [], 0)[0]:
-        pieces.append(_read(master))
-        size += len(pieces[-1])
-    return b"".join(pieces)
 
 
 def _read(end: int) -> bytes:
     """What is there; nothing when the other end is closed, which Linux calls an error of a terminal."""
     try:
         return os.read(end, PIECE_BYTES)
+    except BlockingIOError:  # another took it
+        select.select([end], [], [])
+        return _read(end)
     except OSError as error:
         if error.errno != errno.EIO:
             raise
         return b""
-
-
-def _write(target: int, piece: bytes) -> None:
-    """All of it; a target that has gone away is no reason to stop the command."""
-    view = memoryview(piece)
-    while view:
-        try:
-            view = view[os.write(target, view) :]
-        except BlockingIOError:
-            select.select([], [target], [])
-        except OSError:
-            return
 
 
 def _set_window(terminal: int, columns: int, rows: int) -> None:

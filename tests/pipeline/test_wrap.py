@@ -46,7 +46,12 @@ class Terminal:
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - nothing else runs there
         )
-        os.close(theirs)
+        self._theirs = theirs
+
+    @property
+    def blocks_nobody(self) -> bool:
+        """Whether the description that wrap was given has become one that does not block."""
+        return bool(fcntl.fcntl(self._theirs, fcntl.F_GETFL) & os.O_NONBLOCK)
 
     def type(self, text: bytes) -> None:
         os.write(self._own, text)
@@ -55,6 +60,7 @@ class Terminal:
         fcntl.ioctl(self._own, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def hang_up(self) -> None:
+        os.close(self._theirs)
         os.close(self._own)
 
     async def see(self, text: bytes, seconds: float = 30) -> None:
@@ -103,6 +109,13 @@ def _wrap(installation: Installation, *arguments: str, **options: Any) -> subpro
         timeout=120,
         **options,
     )
+
+
+def _shell(installation: Installation, rest: str) -> subprocess.CompletedProcess[bytes]:
+    """`siltstone wrap` as a line of a shell."""
+    line = f"{SILTSTONE} wrap --tenant acme {rest}"
+    own = _environment(installation)
+    return subprocess.run(["bash", "-c", line], env=own, capture_output=True, check=False, timeout=60)
 
 
 async def _ready(installation: Installation) -> None:
@@ -179,6 +192,43 @@ async def test_pipes_stay_pipes(installation: Installation) -> None:
     assert (await _session(installation, "completed"))["total_lines_processed"] == 2
     piped = _wrap(installation, "--wait", "--", "sh", "-c", "read x; echo got $x", input=b"a line\n")
     assert (piped.returncode, b"got a line" in piped.stdout) == (0, True)
+
+
+async def test_keys_pass_while_the_terminal_takes_nothing(installation: Installation) -> None:
+    """Ctrl-C reaches a program that floods a terminal which shows nothing; others who write to that wait, as before."""
+    told = installation.folder / "told"
+    script = f"trap 'touch {told}; exit 5' INT; echo begun; while :; do echo yyyyyyyy; done"
+    terminal = Terminal(installation, "--agent", "flood", "--", "sh", "-c", script)
+    await terminal.see(b"begun")
+    await asyncio.sleep(1)  # nobody reads: every buffer is full
+    assert not terminal.blocks_nobody
+    terminal.type(b"\x03")
+
+    async def interrupted() -> bool:
+        return told.exists()
+
+    await until("the program is interrupted", interrupted, 20)
+    assert await terminal.ended() == 5
+
+
+@pytest.mark.parametrize("how", ["--pty", "--no-pty"])
+async def test_a_program_whose_output_nobody_reads_any_more_ends(installation: Installation, how: str) -> None:
+    """As in a pipeline without us: of `yes | head -1`, `yes` ends with the signal of a pipe."""
+    await _ready(installation)
+    done = _shell(installation, f"{how} --wait -- yes | head -1; echo ${{PIPESTATUS[0]}}")
+    assert done.stdout.split() == [b"y", b"141"]
+    assert (await _session(installation, "completed"))["exit_code"] == 141
+    inside = _wrap(installation, how, "--", "bash", "-c", "yes | head -1; exit ${PIPESTATUS[0]}")
+    assert inside.returncode == 141, "signals that Python ignores are not ignored in the program"
+
+
+@pytest.mark.parametrize("how", ["--pty", "--no-pty"])
+async def test_streams_that_are_closed_harm_nobody(installation: Installation, how: str) -> None:
+    """`<&- >&-`, as some that start programs do."""
+    await _ready(installation)
+    done = _shell(installation, f"{how} --wait -- sh -c 'cat; echo fatal: here' <&- >&- 2>&-")
+    assert done.returncode == 0
+    assert (await _session(installation, "completed"))["extractions"] == 1
 
 
 @pytest.mark.parametrize(("command", "code"), [(["/no/such/program"], 127), (["/etc/passwd"], 126)])

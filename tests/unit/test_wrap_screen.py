@@ -52,6 +52,13 @@ def test_lines_above_a_status_that_stays_come_once() -> None:
     assert _lines(output) == [*(f"log {n}" for n in range(50)), "status"]
 
 
+def test_lines_above_rows_that_do_not_scroll_come_once() -> None:
+    """A program whose terminal scrolls the upper rows alone, with its input below."""
+    region = b"\x1b[10;1Hinput> \x1b[1;8r\x1b[8;1H"
+    said = b"".join(b"\r\nlog %d" % n for n in range(50))
+    assert _lines(region + said, pieces=7) == [*[""] * 8, *(f"log {n}" for n in range(50)), "", "input>"]
+
+
 def test_what_has_scrolled_away_is_final_and_what_is_on_the_screen_is_not() -> None:
     """With ten rows, the eleventh line makes the first one final."""
     screen = Screen(40, 10)

@@ -26,6 +26,8 @@ from workers.wrap.spool import folder_of, left_behind
 
 PYTHON = (sys.executable, "-P", "-m")  # never a module of the folder that the agent works in
 
+FIRST_FILE = 3  # behind standard input, output and errors
+
 
 class NotWrapped(Exception):
     """Nothing was run: the message says why."""
@@ -46,6 +48,7 @@ class Wish:
 
 def run(command: list[str], wish: Wish, settings: Settings) -> NoReturn:
     """Become the process that runs the command, whose exit code is the command's. Raises NotWrapped before."""
+    _open_streams()
     text, patterns = _patterns(wish.patterns)
     saved = _saved(command, wish, wish.agent or patterns.agent_of(command[0]).name, text if wish.patterns else None)
     _check(saved, settings, patterns)
@@ -85,6 +88,13 @@ def replayed(file: Path, wish: Wish) -> tuple[Session, Iterator[dict[str, Any]]]
     )
     session = Session(about, patterns, mask)
     return session, _events(session, recorded)
+
+
+def _open_streams() -> None:
+    """Those that were closed when we began: else the next file that is opened would be one of them."""
+    while (lowest := os.open(os.devnull, os.O_RDWR)) < FIRST_FILE:
+        os.set_inheritable(lowest, True)
+    os.close(lowest)
 
 
 def _sender(folder: Path) -> "subprocess.Popen[bytes]":

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ LOOK_SECONDS = 0.2  # for new frames
 SEND_SECONDS = 1.0  # between two tries while the program runs
 LONGEST_WAIT_SECONDS = 30.0
 GIVE_UP_SECONDS = 60.0  # without the broker, once the program has ended
-NICENESS = 19  # the agent comes first
+NICENESS = 10  # more, and it would come to nothing on a busy machine
+AUTOGROUP = Path("/proc/self/autogroup")  # sched(7); of our session, which `siltstone wrap` began for us
 
 Events = list[dict[str, Any]]
 Send = Callable[[Events], Awaitable[None]]
@@ -163,9 +165,16 @@ def sender(settings: Settings) -> Send:
     return send
 
 
+def _step_back() -> None:
+    """The agent comes first, also where Linux weighs sessions of processes against each other and not each alone."""
+    os.nice(NICENESS)
+    with suppress(OSError):
+        AUTOGROUP.write_text(str(NICENESS))
+
+
 def main() -> int:
     """Record one session; 0 when all of it was sent."""
-    os.nice(NICENESS)
+    _step_back()
     try:
         with Reader(Path(sys.argv[1])) as reader:
             session = session_of(reader.saved, dict(os.environ))
