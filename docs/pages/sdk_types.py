@@ -20,7 +20,21 @@ TYPES = {
     "json": "Any",
     "object": "dict[str, Any]",
 }
-HEAD = '''"""What each event carries. Made by `python -m docs.generate` from the contracts; edit those instead."""
+BY_NAME = {
+    "session.started": {"agent_name"},
+    "session.state_changed": {"state"},
+    "node.executed": {"node_name"},
+    "assertion.evaluated": {"assertion_type", "passed"},
+    "file.produced": {"filename"},
+    "code_block.captured": {"content"},
+}
+"""What the SDK's methods take as arguments of their own: the types are of the others."""
+KNOWN = {"node.executed": {"status"}}
+"""What they know themselves, though it may be given."""
+HEAD = '''"""What each event carries, beside what the methods take by name.
+
+Made by `python -m docs.generate` from the contracts; edit those instead.
+"""
 
 from datetime import datetime
 from decimal import Decimal
@@ -47,9 +61,11 @@ def _lines() -> Iterator[str]:
 def _type(kind: EventType) -> Iterator[str]:
     hints = get_type_hints(kind.data, include_extras=True)
     names = dict(zip(kind.data.__struct_fields__, kind.data.__struct_encode_fields__, strict=True))
-    required = required_of(kind.data) - set(kind.fills)  # a session says those itself
+    # a session says its fills itself
+    required = required_of(kind.data) - set(kind.fills) - KNOWN.get(kind.noun_verb, set())
     yield f'\n\nclass {kind.data.__name__}(TypedDict, total=False):\n    """{meaning_of(kind)}"""\n'
     fields = [(names[field], field in required, _annotation(hints[field])) for field in names]
+    fields = [field for field in fields if field[0] not in BY_NAME.get(kind.noun_verb, ())]
     if fields:
         yield "\n"
     for name, is_required, annotation in fields:

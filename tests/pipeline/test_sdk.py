@@ -26,6 +26,26 @@ with siltstone.run(kind="graph", id="r-1", model="m") as r:
     r.result = {"cost_usd": 0.25}
 siltstone.exception(domain="d", type="t", severity="high", source_system="x", id="e-1").update(status="resolved")
 """
+FORKS = """
+import multiprocessing, os, sys
+import siltstone
+siltstone.configure(tenant="acme")
+def work(number):
+    siltstone.current_session().extraction(event_type="tool", pattern="pool", line_number=number)
+with siltstone.session("bot", id="s-1") as s:
+    s.extraction(event_type="tool", pattern="before")
+    child = os.fork()
+    if child == 0:
+        s.extraction(event_type="tool", pattern="forked")
+        siltstone.flush()
+        os._exit(0)
+    os.waitpid(child, 0)
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        pool.map(work, range(8))
+        pool.close()
+        pool.join()
+    s.extraction(event_type="tool", pattern="parent")
+"""
 OTEL = """
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -49,6 +69,17 @@ def _run(installation: Installation, script: str, **changes: str) -> subprocess.
     done = subprocess.run([sys.executable, "-c", script], env=own, capture_output=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     return done
+
+
+def _command(installation: Installation, name: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "siltstone", name],
+        env=_environment(installation),
+        capture_output=True,
+        check=False,
+        timeout=60,
+        text=True,
+    )
 
 
 def _start(installation: Installation, script: str) -> subprocess.Popen[bytes]:
@@ -108,6 +139,32 @@ async def test_without_a_broker_a_program_runs_and_the_next_one_sends(installati
     of_one_partition = [json.loads(record.value) for record in records if record.key == b"acme/s-1"]
     assert [event["time"] for event in of_one_partition] == sorted(event["time"] for event in of_one_partition)
     assert await installation.value("SELECT count(*) FROM ingest_batch, unnest(duplicate)") == 0
+
+
+async def test_what_waits_on_a_machine_is_shown_and_sent_by_a_command(installation: Installation) -> None:
+    """`python -m siltstone`; its exit code says whether anything is left."""
+    await _ready(installation)
+    assert _command(installation, "status").stdout.startswith("no event waits in ")
+    _run(installation, WHOLE, KAFKA_BOOTSTRAP_SERVERS=DEAD)
+    waiting = _command(installation, "status")
+    assert (waiting.returncode, waiting.stdout.startswith("109 events wait in ")) == (0, True)
+    sent = _command(installation, "flush")
+    assert (sent.returncode, sent.stdout.startswith("0 events wait in ")) == (0, True)
+    await _whole(installation)
+
+
+async def test_forked_children_record_as_their_parent_does(installation: Installation) -> None:
+    """With its settings and its handles, whether they end as programs do or as multiprocessing ends them."""
+    await _ready(installation)
+    _run(installation, FORKS, SILTSTONE_TENANT="")
+    expected = ["before", "forked", "parent", *["pool"] * 8]
+
+    async def stored() -> bool:
+        found = await installation.value("SELECT array_agg(pattern ORDER BY pattern) FROM extraction_event")
+        return bool(found == expected)
+
+    await until(f"{expected} are stored", stored, 60)
+    assert await installation.value("SELECT state FROM session") == "completed"
 
 
 async def test_a_program_that_is_killed_leaves_what_it_had_sent(installation: Installation) -> None:

@@ -6,9 +6,11 @@ import json
 import subprocess
 import sys
 import time
+import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -26,6 +28,16 @@ from siltstone._spool import Record, Spool, SpoolFull
 from siltstone.otel import SiltstoneSpanProcessor
 
 WINDOW = TimeWindow(datetime(2000, 1, 1, tzinfo=UTC))
+
+
+OTHER = "00-" + "a" * 32 + "-" + "b" * 16 + "-00"
+
+
+class Hidden:
+    """Something whose text cannot be had."""
+
+    def __repr__(self) -> str:
+        raise ValueError
 
 
 class Kept:
@@ -157,6 +169,41 @@ def test_what_has_no_json_raises_nothing(kept: Kept) -> None:
     assert len(kept.events()) == 3
 
 
+def test_what_has_no_end_or_no_name_raises_nothing(kept: Kept) -> None:
+    """Objects that are in themselves, keys that are no text, numbers that are none, and what has no text."""
+    endless: dict[Any, Any] = {("a", 1): float("nan"), "deep": [float("inf")], "hidden": Hidden()}
+    endless["self"] = [endless, endless]
+    with siltstone.session("bot") as s:
+        s.extraction(event_type="x", pattern="y", metadata=endless)
+    assert json.loads(kept.records[1].value)["data"]["metadata"] == {
+        "('a', 1)": "nan", "deep": ["inf"], "hidden": "<Hidden>", "self": ["…", "…"]
+    }  # fmt: skip
+    assert len(kept.events()) == 3
+
+
+def test_ids_follow_their_time() -> None:
+    """UUIDs of version 7 and the usual variant: made later, sorted later, to the millisecond."""
+    made = []
+    for _ in range(50):
+        made.append(_client.new_id())
+        time.sleep(0.001)
+    assert made == sorted(set(made))
+    assert {(uuid.UUID(one).version, uuid.UUID(one).variant) for one in made} == {(7, uuid.RFC_4122)}
+    assert abs((uuid.UUID(made[0]).int >> 80) / 1000 - time.time()) < 60
+
+
+def test_the_current_span_is_an_events_parent(kept: Kept) -> None:
+    """OpenTelemetry's span, unless the program names a trace context itself; without either there is none."""
+    with TracerProvider().get_tracer("t").start_as_current_span("agent") as span, siltstone.session("bot"):
+        token = siltstone.traceparent.set(OTHER)
+    siltstone.traceparent.reset(token)
+    siltstone.exception(domain="d", type="t", severity="low", source_system="x")
+    at = span.get_span_context()
+    parents = [json.loads(record.value).get("traceparent") for record in kept.records]
+    assert parents == [f"00-{at.trace_id:032x}-{at.span_id:016x}-{at.trace_flags:02x}", OTHER, None]
+    assert len(kept.events()) == 3
+
+
 def test_spans_are_a_run_with_its_nodes_tokens_and_model(kept: Kept) -> None:
     """A trace with its spans; a failed root is a failed run; the same ids whoever exports it."""
     provider = TracerProvider()
@@ -175,6 +222,9 @@ def test_spans_are_a_run_with_its_nodes_tokens_and_model(kept: Kept) -> None:
     finished = json.loads(kept.records[-1].value)["data"]
     assert (finished["tokens_input"], finished["tokens_output"], finished["error_message"]) == (15, 4, "gave up")
     assert json.loads(kept.records[-2].value)["data"] == {"model": "gpt-4o"}
+    own = [json.loads(record.value)["traceparent"].split("-")[2] for record in kept.records]
+    nodes = [format(span.get_span_context().span_id, "016x") for span in (chat, root)]
+    assert (own[0], own[2:]) == (nodes[1], [nodes[0], *[nodes[1]] * 3])
 
 
 def test_a_pytest_session_is_a_run(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@
 No call waits for Kafka, and none raises because of it: what cannot be sent is kept on disk and sent later, in order.
 """
 
+import asyncio
+
 from siltstone._client import Client, NotConfigured, client, configure, traceparent
 from siltstone._decorator import recorded
 from siltstone._handles import (
@@ -41,6 +43,7 @@ __all__ = [
     "current_session",
     "exception",
     "flush",
+    "flush_async",
     "recorded",
     "run",
     "session",
@@ -51,3 +54,8 @@ __all__ = [
 def flush(seconds: float = 10.0) -> bool:
     """Wait until every event so far is acknowledged or kept on disk; false when that took longer."""
     return client().transport.flush(seconds)
+
+
+async def flush_async(seconds: float = 10.0) -> bool:
+    """The same, while the event loop goes on."""
+    return await asyncio.to_thread(flush, seconds)

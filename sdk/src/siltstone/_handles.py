@@ -3,13 +3,13 @@
 import datetime as dt
 import time
 import traceback
-import uuid
+from abc import ABC, abstractmethod
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 
 from siltstone import _types
-from siltstone._client import Client, client
+from siltstone._client import Client, client, new_id
 
 MAX_ERROR_CHARACTERS = 8_192
 
@@ -18,7 +18,7 @@ _run: ContextVar["Run | None"] = ContextVar("siltstone_run", default=None)
 _node: ContextVar["Node | None"] = ContextVar("siltstone_node", default=None)
 
 
-class _Scope:
+class _Scope(ABC):
     """What `with` and `async with` share: neither waits for anything."""
 
     def __enter__(self) -> Self:
@@ -39,18 +39,25 @@ class _Scope:
     ) -> None:
         self._leave(error)
 
-    def _enter(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _enter(self) -> None: ...
 
-    def _leave(self, error: BaseException | None) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _leave(self, error: BaseException | None) -> None: ...
 
 
 class Session(_Scope):
     """One agent session: `session.started` at its beginning, `session.completed` at its end."""
 
-    def __init__(self, agent: str, *, id: str | None = None, client: Client, **started: Any) -> None:  # noqa: A002
-        self.id, self.agent, self._client = id or str(uuid.uuid4()), agent, client
+    def __init__(
+        self,
+        agent: str,
+        *,
+        id: str | None = None,  # noqa: A002
+        client: Client,
+        **started: Unpack[_types.SessionStarted],
+    ) -> None:
+        self.id, self.agent, self._client = id or new_id(), agent, client
         self._started, self._extractions = started, 0
         self._token: Token[Session | None] | None = None
         self.exit_code: int | None = None
@@ -60,11 +67,11 @@ class Session(_Scope):
         self._extractions += 1
         self._client.emit("extraction.recorded", self.id, {"agent_name": self.agent, **data})
 
-    def code_block(self, content: str, **data: Any) -> None:
+    def code_block(self, content: str, **data: Unpack[_types.CodeBlockCaptured]) -> None:
         """The agent showed a block of code; data are the other fields of `code_block.captured`."""
         self._client.emit("code_block.captured", self.id, {"agent_name": self.agent, **data, "content": content})
 
-    def state(self, state: str, **data: Any) -> None:
+    def state(self, state: str, **data: Unpack[_types.SessionStateChanged]) -> None:
         """The session went into another state."""
         self._client.emit("session.state_changed", self.id, {**data, "state": state})
 
@@ -99,20 +106,20 @@ class Run(_Scope):
     """
 
     def __init__(self, *, id: str | None = None, client: Client, **started: Unpack[_types.RunStarted]) -> None:  # noqa: A002
-        self.id, self._client, self._started = id or str(uuid.uuid4()), client, started
+        self.id, self._client, self._started = id or new_id(), client, started
         self.result: dict[str, Any] = {}
         self._began = 0.0
         self._token: Token[Run | None] | None = None
 
-    def node(self, name: str, **data: Any) -> "Node":
+    def node(self, name: str, **data: Unpack[_types.NodeExecuted]) -> "Node":
         """A part of the run, as a context: one event when it ends."""
         return Node(self, name, data)
 
-    def assertion(self, assertion_type: str, *, passed: bool, **data: Any) -> None:
+    def assertion(self, assertion_type: str, *, passed: bool, **data: Unpack[_types.AssertionEvaluated]) -> None:
         """An assertion about the run was evaluated."""
         self._client.emit("assertion.evaluated", self.id, {**data, "assertion_type": assertion_type, "passed": passed})
 
-    def file(self, filename: str, **data: Any) -> None:
+    def file(self, filename: str, **data: Unpack[_types.FileProduced]) -> None:
         """The run produced a file."""
         self._client.emit("file.produced", self.id, {**data, "filename": filename})
 
@@ -144,7 +151,7 @@ class Run(_Scope):
 class Node(_Scope):
     """One part of a run; nested ones are named by their path. `state` goes with its event as the snapshot."""
 
-    def __init__(self, run: Run, name: str, data: dict[str, Any]) -> None:
+    def __init__(self, run: Run, name: str, data: _types.NodeExecuted) -> None:
         outer = _node.get()
         self.run: Run = run
         self.name: str = f"{outer.name}/{name}" if outer and outer.run is run else name
@@ -187,7 +194,7 @@ class BusinessException:
         self.event("updated", set=changes)
 
 
-def session(agent: str, *, id: str | None = None, **started: Any) -> Session:  # noqa: A002
+def session(agent: str, *, id: str | None = None, **started: Unpack[_types.SessionStarted]) -> Session:  # noqa: A002
     """A session of an agent, as a context; started are the other fields of `session.started`."""
     return Session(agent, id=id, client=client(), **started)
 
@@ -210,7 +217,7 @@ def exception(
     **more: Any,
 ) -> BusinessException:
     """A business exception came up; more are its other fields, such as entity and amount."""
-    made = BusinessException(id or str(uuid.uuid4()), {"actor_type": actor_type, "actor_id": actor_id}, client())
+    made = BusinessException(id or new_id(), {"actor_type": actor_type, "actor_id": actor_id}, client())
     facts = {"domain": domain, "type": type, "severity": severity, "source_system": source_system, **more}
     made.event("created", set=facts, **(payload or {}))
     return made

@@ -33,7 +33,7 @@ class Spool:
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder = folder
+        self.folder = folder
         self._max_bytes = max_bytes
         os.close(os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o600))
         self._connection = sqlite3.connect(folder / FILE, timeout=BUSY_SECONDS, isolation_level=None)
@@ -79,7 +79,7 @@ class Spool:
     def may_send(self) -> bool:
         """Whether this process is the one that sends from it: one at a time, so that the order stays."""
         if self._lock is None:
-            lock = (self._folder / LOCK).open("ab")
+            lock = (self.folder / LOCK).open("ab")
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -7,17 +7,20 @@ record that was sent twice is the same event twice: it is stored once.
 
 import atexit
 import logging
+import os
 import queue
 import sqlite3
+import sys
 import threading
 import time
+import weakref
 from collections import deque
 from pathlib import Path
 from typing import Any
 
 import confluent_kafka
 
-from siltstone._spool import Record, Spool, SpoolFull
+from siltstone._spool import FILE, Record, Spool, SpoolFull
 
 MAX_QUEUED = 20_000  # records between the caller and the thread; beyond it the newest are dropped, and counted
 IN_FLIGHT = 10_000  # handed to librdkafka and not acknowledged
@@ -26,6 +29,7 @@ AT_ONCE = 500  # of the spool
 RETRY_SECONDS = 2.0
 SPOOL_SECONDS = 4.0  # that one part of the spool may take
 POLL_SECONDS = 0.05
+LINGER_SECONDS = 0.01
 EXIT_SECONDS = 3.0  # that the end of a program waits for acknowledgements
 
 log = logging.getLogger("siltstone")
@@ -36,7 +40,6 @@ class Transport:
     """One process's way to Kafka. `put` never waits and never raises; everything else is the thread's."""
 
     def __init__(self, kafka: dict[str, Any], spool: Path, spool_max_bytes: int) -> None:
-        self._queue: queue.SimpleQueue[Record | threading.Event | None] = queue.SimpleQueue()
         self._kafka = {
             "enable.idempotence": True,
             "acks": "all",
@@ -50,11 +53,17 @@ class Transport:
             **kafka,
             "logger": logging.getLogger("siltstone.librdkafka"),
         }
-        self._folder, self._max_bytes = spool, spool_max_bytes
-        self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self.folder, self._max_bytes = spool, spool_max_bytes
         self._told = 0.0
         self.dropped = 0
+        self._begin()
+        _transports.add(self)
+
+    def _begin(self) -> None:
+        """Without a thread yet. In a forked child too: the parent's does not run there, and sends what is queued."""
+        self._queue: queue.SimpleQueue[Record | threading.Event | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
 
     def put(self, record: Record) -> None:
         """Hand a record over."""
@@ -64,12 +73,17 @@ class Transport:
         self._queue.put(record)
         if self._thread is None:
             try:
-                self._start()
+                self.start()
             except RuntimeError as error:  # the interpreter is about to end
                 self._drop(1, f"nothing can be sent any more: {error}")
 
     def flush(self, seconds: float) -> bool:
-        """Wait until everything put so far is acknowledged or in the spool; false when that took longer."""
+        """Wait until everything put so far is acknowledged or in the spool; false when that took longer.
+
+        What others left in the spool begins to be sent.
+        """
+        if self._thread is None and (self.folder / FILE).exists():
+            self.start()
         if self._thread is None or not self._thread.is_alive():
             return True
         done = threading.Event()
@@ -85,12 +99,15 @@ class Transport:
         thread.join(ACKNOWLEDGED_SECONDS + 2 * EXIT_SECONDS)
         self._thread = None  # whatever comes even later begins anew
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Begin to send. Raises RuntimeError when the interpreter is about to end."""
         with self._starting:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="siltstone", daemon=True)
                 self._thread.start()
                 atexit.register(self.close)
+                if processes := sys.modules.get("multiprocessing.util"):  # whose children end without atexit
+                    processes.Finalize(None, self.close, exitpriority=0)
 
     def _drop(self, count: int, why: str) -> None:
         """Say that events are lost, at most once in a while."""
@@ -102,14 +119,23 @@ class Transport:
     def _run(self) -> None:
         spool = producer = None
         try:
-            spool = Spool(self._folder, self._max_bytes)
+            spool = Spool(self.folder, self._max_bytes)
         except (sqlite3.Error, OSError) as error:
-            log.error("%s cannot hold a spool, so what Kafka does not take is lost: %s", self._folder, error)  # noqa: TRY400
+            log.error("%s cannot hold a spool, so what Kafka does not take is lost: %s", self.folder, error)  # noqa: TRY400
         try:
             producer = confluent_kafka.Producer(self._kafka)
         except (confluent_kafka.KafkaException, TypeError, ValueError) as error:
             log.error("Kafka's settings cannot be used, so everything is kept in the spool: %s", error)  # noqa: TRY400
         Worker(producer, spool, self._queue, self._drop).run()
+
+
+def _forked() -> None:
+    for transport in _transports:
+        transport._begin()  # noqa: SLF001 - this module's
+
+
+_transports: "weakref.WeakSet[Transport]" = weakref.WeakSet()
+os.register_at_fork(after_in_child=_forked)
 
 
 class Worker:
@@ -152,6 +178,8 @@ class Worker:
             taken = self._queue.get(timeout=wait)
         except queue.Empty:
             return True
+        if isinstance(taken, Record):
+            time.sleep(LINGER_SECONDS)  # what follows meanwhile wakes nobody: the caller's call is shorter by that
         while True:
             if taken is None:
                 return False

@@ -1,4 +1,7 @@
-"""What each event carries. Made by `python -m docs.generate` from the contracts; edit those instead."""
+"""What each event carries, beside what the methods take by name.
+
+Made by `python -m docs.generate` from the contracts; edit those instead.
+"""
 
 from datetime import datetime
 from decimal import Decimal
@@ -252,8 +255,7 @@ class RunDeleted(TypedDict, total=False):
 class NodeExecuted(TypedDict, total=False):
     """A node of a run's graph was executed, or changed its status."""
 
-    node_name: Required[str]
-    status: Required[Literal["pending", "running", "completed", "failed", "skipped"]]
+    status: Literal["pending", "running", "completed", "failed", "skipped"]
     iteration: int | None
     started_at: datetime | str | None
     duration_ms: int | None
@@ -264,8 +266,6 @@ class NodeExecuted(TypedDict, total=False):
 class AssertionEvaluated(TypedDict, total=False):
     """An assertion about a run was evaluated."""
 
-    assertion_type: Required[str]
-    passed: Required[bool]
     assertion_value: Any
     actual_value: Any
     failure_reason: str | None
@@ -277,7 +277,6 @@ class AssertionEvaluated(TypedDict, total=False):
 class FileProduced(TypedDict, total=False):
     """A run produced a file."""
 
-    filename: Required[str]
     file_type: str | None
     size_bytes: int | None
     storage_path: str | None
@@ -291,7 +290,6 @@ class SessionStarted(TypedDict, total=False):
     stderr_log_path: str | None
     extraction_config_version: str | None
     environment_config_version: str | None
-    agent_name: Required[str]
 
 
 class SessionUpdated(TypedDict, total=False):
@@ -314,7 +312,6 @@ class SessionUpdated(TypedDict, total=False):
 class SessionStateChanged(TypedDict, total=False):
     """A session went into another state, such as waiting for an answer."""
 
-    state: Required[str]
     exit_code: int | None
     metadata: dict[str, Any]
 
@@ -351,7 +348,6 @@ class CodeBlockCaptured(TypedDict, total=False):
     """An agent showed a block of code; equal content is stored once a tenant, by its digest."""
 
     agent_name: str
-    content: Required[str]
     language: str | None
     line_start: int | None
     line_end: int | None

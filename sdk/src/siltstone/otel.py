@@ -54,9 +54,7 @@ class SiltstoneSpanProcessor(SpanProcessor):
                 "model": None,
                 "provider": None,
             }
-        self._emit(
-            "run.started", trace, "", span.start_time, {"kind": "agent", "source": "otel", "external_ref": trace}
-        )
+        self._emit("run.started", span, "", span.start_time, {"kind": "agent", "source": "otel", "external_ref": trace})
 
     def on_end(self, span: ReadableSpan) -> None:
         """A node for every span; the run ends with its first one."""
@@ -76,7 +74,7 @@ class SiltstoneSpanProcessor(SpanProcessor):
                 "state_snapshot": {"parent_span_id": parent, "attributes": _small(attributes)},
                 "error_message": span.status.description if failed else None,
             }
-            self._emit("node.executed", trace, format(span.context.span_id, "016x"), ended, data)
+            self._emit("node.executed", span, format(span.context.span_id, "016x"), ended, data)
         with self._lock:
             known = self._traces.get(trace)
             if known is None:
@@ -95,8 +93,8 @@ class SiltstoneSpanProcessor(SpanProcessor):
             }
             about = {"provider": known["provider"], "model": known["model"]}
             if known["provider"] or known["model"]:
-                self._emit("run.updated", trace, "", ended, about)
-            self._emit("run.finished", trace, "", ended, finished)
+                self._emit("run.updated", span, "", ended, about)
+            self._emit("run.finished", span, "", ended, finished)
 
     def shutdown(self) -> None:
         """Send what is left."""
@@ -106,10 +104,15 @@ class SiltstoneSpanProcessor(SpanProcessor):
         """Wait until everything is acknowledged, or kept on disk."""
         return self._client.transport.flush(timeout_millis / 1000)
 
-    def _emit(self, noun: str, trace: str, label: str, at_ns: int | None, data: Mapping[str, Any]) -> None:
+    def _emit(self, noun: str, span: ReadableSpan, label: str, at_ns: int | None, data: Mapping[str, Any]) -> None:
         """Ids are made of the trace and span: exported twice, an event is one."""
+        if span.context is None:
+            return
+        context = span.context
+        trace = format(context.trace_id, "032x")
         own = str(uuid.uuid5(_NAMESPACE, f"{trace}:{noun}:{label}"))
-        self._client.emit(noun, trace, data, time=_moment(at_ns or 0), id=own)
+        parent = _client.trace_parent(context.trace_id, context.span_id, context.trace_flags)
+        self._client.emit(noun, trace, data, time=_moment(at_ns or 0), id=own, parent=parent)
 
 
 def _add(known: dict[str, Any], attributes: Mapping[str, Any]) -> None:
