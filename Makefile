@@ -61,6 +61,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 
 lock: .setup-stamp ## Write the lock files anew from pyproject.toml: for people, for the image, for building it
 	$(LOCK) pyproject.toml --all-extras -o requirements.lock
 	$(LOCK) pyproject.toml -c requirements.lock -o requirements-runtime.lock
+	$(LOCK) pyproject.toml --extra producers -c requirements.lock -o requirements-producers.lock
 	printf 'hatchling>=1.27,<2\n' | $(LOCK) - -c requirements.lock -o requirements-build.lock
 
 # --strict: a package that the service does not know ends it at once; else it would count as free of faults.

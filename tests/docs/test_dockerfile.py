@@ -33,11 +33,20 @@ def rest_of(name: str) -> list[str]:
     return [rest for instruction, rest in dockerfile() if instruction == name]
 
 
-def final_stage() -> list[tuple[str, str]]:
-    """The instructions of the image that is kept."""
-    instructions = dockerfile()
-    last = max(i for i, (name, _) in enumerate(instructions) if name == "FROM")
-    return instructions[last:]
+def stages() -> dict[str, list[tuple[str, str]]]:
+    """Each stage's instructions after those of the stage that it starts from; the last, without a name, is `worker`."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    current: list[tuple[str, str]] = []
+    for name, rest in dockerfile():
+        if name == "FROM":
+            base, _, own = rest.partition(" AS ")
+            current = found[own or "worker"] = list(found.get(base, []))
+        else:
+            current.append((name, rest))
+    return found
+
+
+IMAGES = ("producers", "worker")
 
 
 def locked(file: str) -> set[str]:
@@ -45,31 +54,34 @@ def locked(file: str) -> set[str]:
     return set(re.findall(r"^[\w.-]+==[\w.]+", (ROOT / file).read_text(encoding="utf-8"), flags=re.MULTILINE))
 
 
-def test_variables_of_the_image_are_settings() -> None:
+@pytest.mark.parametrize("image", IMAGES)
+def test_variables_of_the_image_are_settings(image: str) -> None:
     """What the Dockerfile sets for the program is a setting too; the others are the interpreter's."""
-    names = {pair.split("=")[0] for name, rest in final_stage() if name == "ENV" for pair in rest.split()}
+    names = {pair.split("=")[0] for name, rest in stages()[image] if name == "ENV" for pair in rest.split()}
     assert names - variable_names() == {"PATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
 
 
 def test_the_dockerfile_starts_from_a_pinned_image() -> None:
-    """Both stages start from the same version of Python, by tag, and it is one that the project supports."""
-    bases = [rest.split()[0] for rest in rest_of("FROM")]
-    assert len(bases) == 2
-    assert set(bases) == {"python:3.11-slim-bookworm"}
+    """Every stage starts from another, or from one version of Python, by tag, that the project supports."""
+    bases = {rest.split()[0] for rest in rest_of("FROM")}
+    assert bases - set(stages()) == {"python:3.11-slim-bookworm"}
     assert PROJECT["project"]["requires-python"] == ">=3.11"
+    assert list(stages())[-1] == "worker"
 
 
-def test_the_image_runs_as_nobody_in_particular() -> None:
+@pytest.mark.parametrize("image", IMAGES)
+def test_the_image_runs_as_nobody_in_particular(image: str) -> None:
     """The last USER is a number that is not root's, so that a cluster can check it."""
-    assert [rest for name, rest in final_stage() if name == "USER"] == ["10001:10001"]
+    assert [rest for name, rest in stages()[image] if name == "USER"] == ["10001:10001"]
 
 
-def test_the_image_starts_the_program_itself() -> None:
+@pytest.mark.parametrize(("image", "command"), [("worker", ["worker"]), ("producers", ["--help"])])
+def test_the_image_starts_the_program_itself(image: str, command: list[str]) -> None:
     """ENTRYPOINT and CMD are in exec form, once each: a signal reaches the program and no shell."""
-    found = {name: [json.loads(rest) for rest in rest_of(name)] for name in ("ENTRYPOINT", "CMD")}
-    assert found == {"ENTRYPOINT": [["siltstone"]], "CMD": [["worker"]]}
-    assert rest_of("STOPSIGNAL") == ["SIGTERM"]
-    assert rest_of("EXPOSE") == ["8080"]
+    started = [(name, json.loads(rest)) for name, rest in stages()[image] if name in ("ENTRYPOINT", "CMD")]
+    assert started == [("ENTRYPOINT", ["siltstone"]), ("CMD", command)]
+    assert [rest for name, rest in stages()[image] if name == "STOPSIGNAL"] == ["SIGTERM"]
+    assert [rest for name, rest in stages()[image] if name == "EXPOSE"] == ["8080"] * (image == "worker")
 
 
 def test_what_is_built_comes_from_the_checkout_and_the_locks() -> None:
@@ -79,13 +91,13 @@ def test_what_is_built_comes_from_the_checkout_and_the_locks() -> None:
     commands = [part.strip() for rest in rest_of("RUN") for part in rest.split("&&")]
     assert [c for c in commands if re.search(r"\b(apt|apt-get|curl|wget|sudo)\b", c)] == []
     pips = [c for c in commands if c.startswith("pip ")]
-    assert len(pips) == 4
+    assert len(pips) == 5
     assert [c for c in pips if "--no-cache-dir" not in c.split()] == []
     offline = {"--no-deps", "--no-index"}, {"--no-deps", "--no-build-isolation"}
     bound = {"--require-hashes", "--only-binary", "-r"}, *offline
     assert [c for c in pips if not any(options <= set(c.split()) for options in bound)] == []
     read = {w for c in pips for w in c.split() if w.endswith((".lock", ".txt"))}
-    assert read == {"requirements-build.lock", "requirements-runtime.lock"}
+    assert read == {"requirements-build.lock", "requirements-producers.lock", "requirements-runtime.lock"}
 
 
 def test_no_secret_is_baked_in() -> None:
@@ -95,9 +107,7 @@ def test_no_secret_is_baked_in() -> None:
 
 def test_the_build_sees_what_it_copies_and_no_more() -> None:
     """.dockerignore refuses everything, then lets in exactly the sources of COPY, all of which exist."""
-    copied = {
-        source for rest in rest_of("COPY") if not rest.startswith("--from=build ") for source in rest.split()[:-1]
-    }
+    copied = {source for rest in rest_of("COPY") if not rest.startswith("--from=build") for source in rest.split()[:-1]}
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
     assert rules[0] == "*"
@@ -110,14 +120,27 @@ def test_the_build_sees_what_it_copies_and_no_more() -> None:
 
 def test_the_locks_of_the_image_agree_with_the_one_that_is_tested() -> None:
     """Each version in the image's locks is the tested lock's; no test tool or part of the local stack is in it."""
-    runtime, build, tested = (locked(f"requirements{kind}.lock") for kind in ("-runtime", "-build", ""))
-    assert runtime - tested == set()
-    assert build - tested == set()
-    names = {pin.split("==")[0] for pin in runtime}
-    wanted = {re.match(r"[\w-]+", d)[0] for d in PROJECT["project"]["dependencies"]}  # type: ignore[index] # each has a name
-    assert wanted - names == set()
-    extras = [d for some in PROJECT["project"]["optional-dependencies"].values() for d in some]
-    assert names & {re.match(r"[\w-]+", d)[0] for d in extras} == set()  # type: ignore[index] # as above
+    runtime, build, more, tested = (
+        locked(f"requirements{kind}.lock") for kind in ("-runtime", "-build", "-producers", "")
+    )
+    assert (runtime | build | more) - tested == set()
+    assert runtime - more == set()
+    extras = {name: named(some) for name, some in PROJECT["project"]["optional-dependencies"].items()}
+    producers = extras.pop("producers")
+    assert named(PROJECT["project"]["dependencies"]) - names_of(runtime) == set()
+    assert names_of(runtime) & (producers | set().union(*extras.values())) == set()
+    assert producers - names_of(more) == set()
+    assert names_of(more) & (set().union(*extras.values()) - producers) == set()
+
+
+def named(requirements: list[str]) -> set[str]:
+    """The distributions that requirements name."""
+    return {found[0] for one in requirements if (found := re.match(r"[\w-]+", one))}
+
+
+def names_of(pins: set[str]) -> set[str]:
+    """The distributions of a lock."""
+    return {pin.split("==")[0] for pin in pins}
 
 
 def probe() -> list[str]:
