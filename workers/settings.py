@@ -10,8 +10,6 @@ from typing import Any, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
 FILE_SUFFIX = "_FILE"
 
@@ -127,6 +125,9 @@ class Settings(BaseSettings):
     @classmethod
     def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
+            from sqlalchemy.engine import URL, make_url  # noqa: PLC0415 - slow, and where agents run none is set
+            from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
             try:
                 url = make_url(value.get_secret_value())
             except (ArgumentError, ValueError):  # the latter quotes what stands in the place of a port

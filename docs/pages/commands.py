@@ -6,7 +6,7 @@ from typing import Any
 import typer
 
 from docs.pages.markdown import page, table
-from workers.cli.main import app
+from workers.cli.main import program as whole
 from workers.cli.terminal import Exit
 
 
@@ -46,7 +46,7 @@ _EXITS: Mapping[Exit, str] = {
 
 def program() -> Any:
     """The program's root command."""
-    return typer.main.get_command(app)
+    return typer.main.get_command(whole())
 
 
 def walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -25,7 +25,7 @@ from tests.support.installation import Installation
 from tests.support.letters import put
 from tests.support.storing import database_of, store_batch
 from workers.cli.imports import KINDS
-from workers.cli.main import app
+from workers.cli.main import program
 from workers.cli.terminal import CommandError
 
 ATTEMPTS = (
@@ -109,6 +109,7 @@ async def test_no_text_of_an_event_is_taken_for_sql(installation: Installation) 
 
 # --- Commands
 
+APP = program()
 HOW: Mapping[str, str] = {
     "publish": "--type siltstone.run.deleted.v1 --subject s --tenant acme --data {} --check",
     "schemas": "",
@@ -152,7 +153,7 @@ def _commands() -> Iterator[tuple[str, list[Any]]]:
             if texts and not path.startswith(("stack", "demo", "worker")):
                 yield path, texts
 
-    return walk(typer.main.get_command(app), "")
+    return walk(typer.main.get_command(APP), "")
 
 
 def _run(*arguments: str) -> tuple[int, str]:
@@ -160,7 +161,7 @@ def _run(*arguments: str) -> tuple[int, str]:
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
-            app(list(arguments))
+            APP(list(arguments))
         except CommandError as error:
             return error.code, said.getvalue() + error.message
         except SystemExit as ended:

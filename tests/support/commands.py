@@ -15,10 +15,13 @@ from multiprocessing import connection
 from pathlib import Path
 from signal import Signals
 
+from workers.cli.main import COMMANDS, main
+
 Done = subprocess.CompletedProcess[str]
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["workers.cli.main", "workers.app", "tests.support.commands"])
+_modules = {place.partition(":")[0] for place in COMMANDS.values()}
+_context.set_forkserver_preload([*sorted(_modules), "workers.app", "tests.support.commands"])
 _asking = threading.Lock()  # an exit code can be read once: by whoever asks first, and by every start
 
 
@@ -111,8 +114,6 @@ def _become(
     sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
     sys.argv = ["siltstone", *arguments]
     os.chdir(folder)
-    from workers.cli.main import main  # noqa: PLC0415 - imported by the server already
-
     if first is not None:
         first()
     main()

@@ -18,7 +18,7 @@ from workers.settings import Settings
 
 OTHERS_LOCKS = ("55P03", "40P01")  # lock_timeout, deadlock: the step was rolled back
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, help="Migrations, partitions and retention.")
 
 
 @app.command()

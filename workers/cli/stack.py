@@ -9,7 +9,7 @@ import typer
 
 from workers.cli.terminal import Exit, Output, fail, print_rows, say, stdout
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, help="A local Kafka and Postgres, without Docker.")
 
 Folder = Annotated[
     Path | None,

@@ -12,7 +12,7 @@ from workers.cli.database import with_database
 from workers.cli.terminal import Exit, Output, fail, print_rows, say
 from workers.settings import Settings
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, help="Whose events are stored.")
 TenantId = Annotated[str, typer.Argument(help="The tenantid of its events.")]
 
 

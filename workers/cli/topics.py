@@ -12,7 +12,7 @@ from workers.cli.terminal import Exit, Output, fail, print_rows, say
 from workers.kafka_trouble import remedy
 from workers.topics import Found, TopicsRefused
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, help="The topics in Kafka.")
 
 
 def _apply(*, create: bool, partitions: int = wanted.PARTITIONS) -> list[Found]:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -11,7 +12,6 @@ import typer
 from contracts.window import TimeWindow
 from producers.event_lines import Defaults, outgoing
 from workers.cli.environment import settings
-from workers.cli.publish import send, show
 from workers.cli.terminal import Exit, Output, fail, print_rows, printable, say
 
 spool = typer.Typer(no_args_is_help=True)
@@ -20,10 +20,9 @@ spool = typer.Typer(no_args_is_help=True)
 def _module(name: str) -> ModuleType:
     """A module that does the work: an extra, absent where only workers run."""
     try:
-        from workers.wrap import command, recording, spool  # noqa: PLC0415
+        return import_module(f"workers.wrap.{name}")
     except ModuleNotFoundError as error:
         fail(f"wrap is not installed ({error.name} is missing): pip install 'siltstone[producers]'", Exit.UNAVAILABLE)
-    return {"command": command, "recording": recording, "spool": spool}[name]
 
 
 def wrap(
@@ -61,6 +60,8 @@ def wrap(
         if dry_run:
             sys.stdout.writelines(line.decode() + "\n" for line in lines)
             return
+        from workers.cli.publish import send, show  # noqa: PLC0415 - slow to import; a command that is wrapped waits
+
         window = TimeWindow(read.oldest_time, read.retention_months)
         show(send(read, outgoing(lines, Defaults(topic_prefix=read.topic_prefix), window, check=True), None), output)
     except work.UnreadableRecording as error:
@@ -85,7 +86,7 @@ def status(output: Annotated[Output, typer.Option("-o", "--output", help="How to
 def flush() -> None:
     """Send every session that waits; one that is being sent is left to whoever sends it."""
     try:
-        sent, failed = _module("spool").flush(settings(), say)
+        sent, failed = _module("flush").flush(settings(), say)
     except _module("recording").Unsent as error:
         fail(str(error), Exit.UNAVAILABLE)
     if failed:

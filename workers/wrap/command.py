@@ -21,7 +21,7 @@ from producers.wrap.masking import Masker, NoMasker, secret_names
 from producers.wrap.patterns import BadPatterns, Patterns, load
 from producers.wrap.session import Session
 from workers.settings import Settings
-from workers.wrap.recording import default_patterns
+from workers.wrap.default_patterns import default_patterns
 from workers.wrap.spool import folder_of, left_behind
 
 PYTHON = (sys.executable, "-P", "-m")  # never a module of the folder that the agent works in

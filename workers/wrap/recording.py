@@ -26,9 +26,9 @@ from producers.wrap.masking import Masker, NoMasker
 from producers.wrap.patterns import load
 from producers.wrap.session import Session
 from workers import publisher
-from workers.demo.events import folder as examples
 from workers.settings import InvalidSettings, Settings
 from workers.settings import load as load_settings
+from workers.wrap.default_patterns import default_patterns
 
 MOST_EVENTS = 2_000  # made and not yet sent; until then no more frames are read
 LOOK_SECONDS = 0.2  # for new frames
@@ -64,11 +64,6 @@ def session_of(saved: Saved, environment: dict[str, str]) -> Session:
         mask = Masker(environment)
     patterns = load(saved.patterns or default_patterns(), "the session's patterns")
     return Session(saved.about(), patterns, mask)
-
-
-def default_patterns() -> str:
-    """The text of examples/patterns.yaml."""
-    return (examples() / "patterns.yaml").read_text()
 
 
 class Outbox:

@@ -1,8 +1,6 @@
 """Sessions that are recorded and not sent yet: a folder each, in one folder."""
 
-import asyncio
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +8,7 @@ import platformdirs
 
 from producers.timeline import Timeline
 from producers.wrap.journal import ABOUT, FRAMES, Reader, Saved, saved_in
-from producers.wrap.patterns import BadPatterns
 from workers.settings import Settings
-from workers.wrap.recording import Unmaskable, record, sender, session_of
 
 NO_SESSION = (OSError, ValueError, TypeError)  # of a folder that is none, or that was sent meanwhile
 
@@ -53,24 +49,6 @@ def session_id(saved: Saved) -> str:
     """The session's id in the events, and so in the tables."""
     about = saved.about()
     return Timeline(about.key, about.tenant, about.source, about.started).session
-
-
-def flush(settings: Settings, say: Callable[[str], None]) -> tuple[int, int]:
-    """Send every session that waits; how many were sent, and how many could not be. Raises Unsent."""
-    sent = failed = 0
-    for folder in left_behind(folder_of(settings)):
-        try:
-            with Reader(folder) as reader:
-                session = session_of(reader.saved, dict(os.environ))
-                asyncio.run(record(reader, session, sender(settings), give_up_seconds=0))
-                reader.remove()
-            sent += 1
-        except BlockingIOError:
-            continue  # another began to send it
-        except (Unmaskable, BadPatterns, *NO_SESSION) as error:
-            failed += 1
-            say(f"{folder.name}: {error}")
-    return sent, failed
 
 
 def _sessions(root: Path) -> Iterator[Path]:
