@@ -43,7 +43,7 @@ demo: .setup-stamp ## Show everything on a local Kafka and Postgres, explained a
 
 test: .setup-stamp ## Run the checks, then every test, on a real Kafka and Postgres
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --no-loadscope-reorder
 
 check: .setup-stamp ## Lint, formatting, types and the direction of imports
 	$(BIN)/ruff check .
