@@ -1,9 +1,9 @@
 """Runs the agent's command with its output kept: the process that `siltstone wrap` becomes.
 
-    python -P -m producers.wrap.attached FILE MOST_BYTES pty|pipes SENDER COMMAND…
+    python -P -m producers.wrap.attached FILE MOST_BYTES STARTED pty|pipes SENDER COMMAND…
 
-FILE is the journal's, open and locked, SENDER the process that sends it when it is to be waited for, else 0. It imports
-the standard library alone: beside an agent it is small.
+FILE is the journal's, open and locked, STARTED the session's start in seconds since 1970, SENDER the process that sends
+it when it is to be waited for, else 0. It imports the standard library alone: beside an agent it is small.
 """
 
 import os
@@ -19,14 +19,14 @@ from producers.wrap.journal import Journal
 WAIT_SECONDS = 120.0
 
 
-def run(journal: Journal, command: list[str], *, pty: bool) -> int:
+def run(journal: Journal, started: float, command: list[str], *, pty: bool) -> int:
     """Run the command; its exit code. Says on the terminal, once, when what it prints can be kept no longer."""
-    began = time.monotonic()
     told = False
 
     def add(kind: Kind, data: bytes) -> None:
         nonlocal told
-        journal.add(Frame(int((time.monotonic() - began) * 1_000_000), kind, data))
+        # By the clock that whoever reads behind looks at, to see how long nothing was printed.
+        journal.add(Frame(max(0, int((time.time() - started) * 1_000_000)), kind, data))
         if journal.trouble and not told:
             told = True
             _say(f"\r\nsiltstone: what follows is not recorded: {journal.trouble}\r\n")
@@ -60,9 +60,10 @@ def _say(text: str) -> None:
 
 def main() -> int:
     """The command's exit code."""
-    file, most_bytes, how, sender, *command = sys.argv[1:]
+    file, most_bytes, started, how, sender, *command = sys.argv[1:]
     os.set_inheritable(int(file), False)  # the agent has no part in it
-    code = run(Journal(os.fdopen(int(file), "wb", buffering=0), int(most_bytes)), command, pty=how == "pty")
+    journal = Journal(os.fdopen(int(file), "wb", buffering=0), int(most_bytes))
+    code = run(journal, float(started), command, pty=how == "pty")
     if int(sender):
         wait_for(int(sender))
     return code

@@ -11,6 +11,7 @@ import os
 import struct
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -42,6 +43,7 @@ class Saved:
     mask: bool
     patterns: str | None  # the text of the file that was given; None for the default
     secrets: dict[str, str]
+    brokers: str = ""  # that were set when it was recorded
 
     def about(self) -> About:
         """The same, as a session takes it."""
@@ -73,14 +75,17 @@ class Journal:
         self.trouble: str | None = None
         self._file = file
         self._left = max_bytes
+        self._size = 0  # of the file, whole frames alone
 
     def add(self, frame: Frame) -> None:
-        """Keep a frame; it is there for whoever reads, and after this process was killed."""
-        if self.trouble:
+        """Keep a frame; it is there for whoever reads, and after this process was killed.
+
+        The last one, how the program ended, is tried in any case: it is small.
+        """
+        if self.trouble and frame.kind is not Kind.ENDED:
             return
         record = _HEAD.pack(frame.at_us, frame.kind, len(frame.data)) + frame.data
-        self._left -= len(record)
-        if self._left < 0:
+        if len(record) > self._left and frame.kind is not Kind.ENDED:
             self.trouble = "the session's output is above the limit of its journal"
             return
         left = memoryview(record)
@@ -89,6 +94,11 @@ class Journal:
                 left = left[self._file.write(left) :]
         except OSError as error:
             self.trouble = f"its journal cannot be written: {error.strerror}"
+            with suppress(OSError):
+                os.ftruncate(self._file.fileno(), self._size)  # no half frame
+            return
+        self._size += len(record)
+        self._left -= len(record)
 
     def close(self) -> None:
         """Let go of the lock: what is not there now never will be."""
@@ -119,7 +129,7 @@ class Reader:
 
         Whoever stops in the middle goes on there.
         """
-        closed = self._writer_is_gone()  # before reading: what is not there afterwards never will be
+        closed = self.writer_is_gone()  # before reading: what is not there afterwards never will be
         while True:
             self._file.seek(self._place)
             head = self._file.read(_HEAD.size)
@@ -142,7 +152,8 @@ class Reader:
         """All of it was sent."""
         rmtree(self.folder, ignore_errors=True)
 
-    def _writer_is_gone(self) -> bool:
+    def writer_is_gone(self) -> bool:
+        """Whether the wrapper has ended, or was killed."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -31,6 +31,7 @@ class Session:
         self._agent = patterns.agent(about.agent)
         self._in_lines = patterns.of(about.agent, "line")
         self._in_pauses = patterns.of(about.agent, "pause")
+        self._metadata = dict(about.metadata)
         self._mask = mask
         self._screen = Screen(about.columns, about.rows)
         self._fences = Fences()
@@ -84,7 +85,7 @@ class Session:
         pattern = match.pattern
         prompt = {"event_type": pattern.event_type, "pattern": pattern.name, "matched_value": match.value}
         self._record(f"pause:{self._last_us}", prompt | {"original_line": line}, match)
-        self._state("waiting", {"pattern": pattern.name})
+        self._state("waiting")
         self._is_waiting, self._question = True, line.strip()
 
     def _is_answered(self, line: str) -> bool:
@@ -94,17 +95,18 @@ class Session:
     def abandon(self) -> None:
         """The frames end here, though the program has not: whoever recorded it was killed."""
         self._finish()
-        self._state("abandoned", {"reason": "the recording ends without an end of the program"})
+        self._tell("end", {"abandoned": "the recording ends without an end of the program"})
+        self._state("abandoned")
 
     def _begin(self, about: About) -> None:
         self._add("session.started", "", {"agent_name": about.agent})
         if about.metadata:
-            self._add("session.updated", "begin", {"metadata": storable(about.metadata, MAX_METADATA_BYTES)})
+            self._tell("begin", {})
 
     def _output(self, frame: Frame) -> None:
         if self._is_waiting:
             self._is_waiting = False
-            self._state("running", None)
+            self._state("running")
         self._last_us, self._has_paused = frame.at_us, False
         for line in self._screen.feed(frame.data):
             self._line(line)
@@ -136,7 +138,7 @@ class Session:
 
     def _complete(self, exit_code: int) -> None:
         if left_out := {p: n - MAX_OF_A_PATTERN for p, n in self._found.items() if n > MAX_OF_A_PATTERN}:
-            self._add("session.updated", "end", {"metadata": {"counted_only": left_out}})
+            self._tell("counted", {"counted_only": left_out})
         recorded = sum(min(n, MAX_OF_A_PATTERN) for n in self._found.values())
         totals = {"total_lines_processed": self._lines, "total_extraction_events": recorded}
         self._add("session.completed", "", {"exit_code": exit_code, **totals})
@@ -152,8 +154,13 @@ class Session:
             data |= {"auto_confirmable": pattern.auto_confirmable}
         self._add("extraction.recorded", f"{name}:{label}", {"agent_name": self._agent.name, **data})
 
-    def _state(self, state: str, metadata: dict[str, Any] | None) -> None:
-        self._add("session.state_changed", f"{state}:{self._last_us}", {"state": state, "metadata": metadata})
+    def _tell(self, label: str, more: dict[str, Any]) -> None:
+        """All that is known of the session: its metadata is replaced as a whole."""
+        self._metadata |= more
+        self._add("session.updated", label, {"metadata": storable(self._metadata, MAX_METADATA_BYTES)})
+
+    def _state(self, state: str) -> None:
+        self._add("session.state_changed", f"{state}:{self._last_us}", {"state": state})
 
     def _add(self, noun: str, label: str, data: dict[str, Any]) -> None:
         self._timeline.add(noun, self._timeline.session, label, data)

@@ -5,33 +5,26 @@ terminal, and keys pass while the terminal is slow.
 """
 
 import contextlib
-import errno
 import fcntl
 import os
-import pty
-import select
 import signal
 import struct
 import subprocess
 import sys
 import termios
-import tty
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
+from typing import NoReturn
 
+from producers.wrap.copying import Record, Ways, copy
+from producers.wrap.keyboard import Keyboard
 from producers.wrap.outlet import Outlet, unshared
 
-PIECE_BYTES = 65_536
-END_OF_INPUT = b"\x04"  # typed
 FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as shells have them
 
-Record = Callable[[bytes], None]
 Resized = Callable[[int, int], None]
-Ways = dict[int, Outlet]
-"""From where bytes come to where they go."""
-Gone = Callable[[int], bool]
-"""Told that nobody reads any more what comes from a source: tells the program, and says whether to stop reading."""
+Handler = Callable[[int, FrameType | None], None]
 
 
 def window() -> tuple[int, int]:
@@ -45,30 +38,79 @@ def window() -> tuple[int, int]:
 
 
 def in_terminal(command: Sequence[str], record: Record, resized: Resized) -> int:
-    """Run in a pseudo-terminal of our terminal's size; its exit code, 128 and a signal's number when that ended it."""
-    columns, rows = window()
-    child, master = pty.fork()
-    if child == 0:
-        _become(command)
-    _set_window(master, columns, rows)
+    """Run in a pseudo-terminal of our terminal's size; its exit code, 128 and a signal's number when that ended it.
 
-    def resize(_number: int, _frame: FrameType | None) -> None:
-        size = window()
-        _set_window(master, *size)
-        resized(*size)
+    Input that is no terminal is the command's own, untouched.
+    """
+    return _InTerminal(command, resized).run(record)
 
-    def gone(_terminal: int) -> bool:
-        """As a pipe would, if the program had it: the signal is for those in the foreground, if any are left."""
+
+class _InTerminal:
+    """A command in a terminal of its own, and what is done for it when we get a signal."""
+
+    def __init__(self, command: Sequence[str], resized: Resized) -> None:
+        self._resized = resized
+        self._keyboard = Keyboard()
+        self._master, self._theirs = os.openpty()  # theirs stays open: the command may close and open it as it likes
+        os.set_blocking(self._master, False)
+        self._keyboard.copy_to(self._theirs)
+        _set_window(self._master, *window())
+        self._child = os.fork()
+        if self._child == 0:
+            _become(command, self._theirs)
+
+    def run(self, record: Record) -> int:
+        """Until it ends; its exit code."""
+        handled: dict[signal.Signals, Handler] = {
+            signal.SIGWINCH: self._resize,
+            signal.SIGINT: self._interrupt,
+            signal.SIGTSTP: self._stop,
+            signal.SIGCHLD: self._has_changed,
+        }
+        keys: Ways = {0: Outlet(self._master)} if self._keyboard.is_there else {}
+        with _signals_to(self._child, handled), self._keyboard:
+            copy({self._master: Outlet(unshared(1))}, keys, self._child, record, self._gone)
+        os.close(self._theirs)
+        os.close(self._master)
+        return _exit_code(os.waitpid(self._child, 0)[1])
+
+    def _to_foreground(self, number: int) -> None:
+        """Those in the foreground of its terminal, if any are left."""
         with contextlib.suppress(OSError):
-            if foreground := os.tcgetpgrp(master):
-                os.killpg(foreground, signal.SIGPIPE)
-        return False
+            if foreground := os.tcgetpgrp(self._master):
+                os.killpg(foreground, number)
 
-    os.set_blocking(master, False)
-    with _signals_to(child), _raw_terminal(), _handler(signal.SIGWINCH, resize):
-        _copy({master: Outlet(unshared(1))}, {0: Outlet(master)}, child, record, gone)
-    os.close(master)
-    return _exit_code(os.waitpid(child, 0)[1])
+    def _resize(self, _number: int, _frame: FrameType | None) -> None:
+        size = window()
+        _set_window(self._master, *size)
+        self._resized(*size)
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        """Ctrl-C where the terminal is not our input, or a signal to us alone."""
+        self._to_foreground(signal.SIGINT)
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        """Ctrl-Z where the terminal is not our input."""
+        self._to_foreground(signal.SIGSTOP)  # SIGTSTP stops nobody whose shell is in another session
+        self._pause()
+
+    def _has_changed(self, _number: int, _frame: FrameType | None) -> None:
+        with contextlib.suppress(ChildProcessError):  # it has ended
+            if os.waitid(os.P_PID, self._child, os.WSTOPPED | os.WNOHANG):
+                self._pause()
+
+    def _pause(self) -> None:
+        """Stop as the command did, so that the shell that we were started from comes back; go on when it says so."""
+        self._keyboard.give_back()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self._keyboard.take()
+        _set_window(self._master, *window())
+        self._to_foreground(signal.SIGCONT)
+
+    def _gone(self, _terminal: int) -> bool:
+        """As a pipe would, if the program had it."""
+        self._to_foreground(signal.SIGPIPE)
+        return False
 
 
 def with_pipes(command: Sequence[str], record: Record) -> int:
@@ -85,13 +127,22 @@ def with_pipes(command: Sequence[str], record: Record) -> int:
         pipes[pipe].close()
         return True
 
-    with _signals_to(process.pid):
-        _copy(dict(zip(pipes, (Outlet(unshared(1)), Outlet(unshared(2))), strict=True)), {}, process.pid, record, gone)
+    def ignore(_number: int, _frame: FrameType | None) -> None:
+        """Ctrl-C reaches the whole group: the command decides what it means."""
+
+    with _signals_to(process.pid, {signal.SIGINT: ignore}):
+        copy(dict(zip(pipes, (Outlet(unshared(1)), Outlet(unshared(2))), strict=True)), {}, process.pid, record, gone)
         code = process.wait()
     return 128 - code if code < 0 else code
 
 
-def _become(command: Sequence[str]) -> None:
+def _become(command: Sequence[str], terminal: int) -> NoReturn:
+    """In the forked child: the command, with a terminal of its own."""
+    own_input = None if os.isatty(0) else os.dup(0)
+    os.login_tty(terminal)
+    if own_input is not None:
+        os.dup2(own_input, 0)
+        os.close(own_input)
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores, and would leave ignored
         signal.signal(number, signal.SIG_DFL)
     try:
@@ -105,93 +156,26 @@ def _cannot_run(command: Sequence[str], error: OSError) -> int:
     return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
 
 
-def _copy(outputs: Ways, keys: Ways, child: int, record: Record, gone: Gone) -> None:
-    """Pass on what comes, until the program has ended and nothing is left of its output.
-
-    What it left running may hold its terminal for ever, and is not waited for.
-    """
-    ways, ended = outputs | keys, os.pidfd_open(child)
-    outlets = list(ways.values())
-    while left := outputs.keys() & ways.keys():
-        sources = [source for source, outlet in ways.items() if not outlet.is_full]
-        end = [ended] if left.issubset(sources) else []  # else there may be more to read
-        ready, taking, _ = select.select(sources + end, [outlet for outlet in outlets if not outlet.is_empty], [])
-        for outlet in taking:
-            outlet.write()
-        if ended in ready and left.isdisjoint(ready):
-            break
-        for source in ways.keys() & set(ready):
-            outlet, is_output = ways[source], source in outputs
-            piece = _read(source)
-            if piece and is_output:
-                record(piece)
-            outlet.add(piece or (b"" if is_output or os.isatty(source) else END_OF_INPUT))
-            if not piece or (outlet.is_gone and gone(source)):
-                del ways[source]
-    for outlet in outputs.values():
-        outlet.finish()
-    os.close(ended)
-
-
-def _read(end: int) -> bytes:
-    """What is there; nothing when the other end is closed, which Linux calls an error of a terminal."""
-    try:
-        return os.read(end, PIECE_BYTES)
-    except BlockingIOError:  # another took it
-        select.select([end], [], [])
-        return _read(end)
-    except OSError as error:
-        if error.errno != errno.EIO:
-            raise
-        return b""
-
-
 def _set_window(terminal: int, columns: int, rows: int) -> None:
     with contextlib.suppress(OSError):
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
 @contextlib.contextmanager
-def _raw_terminal() -> Iterator[None]:
-    """Keys go through untouched, Ctrl-C too: the program's own terminal makes signals of them."""
-    try:
-        before = termios.tcgetattr(0)
-    except termios.error:
-        yield
-        return
-    tty.setraw(0)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(termios.error):
-            termios.tcsetattr(0, termios.TCSADRAIN, before)
-
-
-@contextlib.contextmanager
-def _signals_to(child: int) -> Iterator[None]:
+def _signals_to(child: int, handled: Mapping[signal.Signals, Handler]) -> Iterator[None]:
     """What is sent to us is sent on; that our terminal went away, too."""
 
     def forward(number: int, _frame: FrameType | None) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, number)
 
-    def ignore(_number: int, _frame: FrameType | None) -> None:
-        """Ctrl-C without a pseudo-terminal reaches the whole group: the command decides what it means."""
-
-    with contextlib.ExitStack() as handlers:
-        for number in FORWARDED:
-            handlers.enter_context(_handler(number, forward))
-        handlers.enter_context(_handler(signal.SIGINT, ignore))
-        yield
-
-
-@contextlib.contextmanager
-def _handler(number: signal.Signals, handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    before = signal.signal(number, handle)
+    before = {number: signal.signal(number, forward) for number in FORWARDED}
+    before |= {number: signal.signal(number, handler) for number, handler in handled.items()}
     try:
         yield
     finally:
-        signal.signal(number, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _exit_code(status: int) -> int:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import resource
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from io import FileIO
@@ -107,7 +108,7 @@ def test_a_flood_of_one_pattern_is_counted() -> None:
     """A thousand are recorded, the others are a number."""
     events = _events(_output(0, "fatal: x\n" * (MAX_OF_A_PATTERN + 5)), Frame(SECOND, Kind.ENDED, b"0"))
     assert sum(event["type"] == "siltstone.extraction.recorded.v1" for event in events) == MAX_OF_A_PATTERN
-    assert events[-2]["data"]["metadata"] == {"counted_only": {"error_message": 5}}
+    assert events[-2]["data"]["metadata"]["counted_only"] == {"error_message": 5}
 
 
 def test_no_secret_is_in_any_event() -> None:
@@ -131,8 +132,24 @@ def test_a_recording_without_an_end_is_abandoned() -> None:
     session.abandon()
     assert _short(session.take())[2:] == [
         ("extraction.recorded", "error_message"),
+        ("session.updated", None),
         ("session.state_changed", "abandoned"),
     ]
+
+
+def test_what_is_known_of_a_session_stays_known() -> None:
+    """Each event that has metadata has all of it: the row's is replaced as a whole."""
+    events = _events(
+        _output(0, "fatal: x\n" * (MAX_OF_A_PATTERN + 1) + "Go on? [y/N] "),
+        _output(9, "y\n"),
+        Frame(30 * SECOND, Kind.ENDED, b"0"),
+    )
+    told = [
+        event["data"]["metadata"]
+        for event in events
+        if "extraction" not in event["type"] and "metadata" in event["data"]
+    ]
+    assert told == [{"command": ["bash"]}, {"command": ["bash"], "counted_only": {"error_message": 1}}]
 
 
 def _saved(**changes: Any) -> Saved:
@@ -162,17 +179,19 @@ def test_a_journal_is_read_while_it_is_written(tmp_path: Path) -> None:
 
 
 def test_a_journal_keeps_no_more_than_its_limit_and_no_half_frame(tmp_path: Path) -> None:
-    """Beyond it nothing is kept, and it says so; a frame that was cut when the writer died is left out."""
+    """Beyond it only the end is kept, and it says so; a frame that was cut when the writer died is left out."""
     journal = Journal(begin(tmp_path / "s", _saved()), 100)
     journal.add(_output(0, "a" * 50))
     journal.add(_output(1, "b" * 50))
     journal.add(_output(2, "c"))
     assert journal.trouble == "the session's output is above the limit of its journal"
+    end = Frame(3 * SECOND, Kind.ENDED, b"4")
+    journal.add(end)
     journal.close()
     with (tmp_path / "s" / "frames").open("ab") as file:
         file.write(b"\0\0\0\0\0\0\0\1\1\0\0\0\xffcut")
     with Reader(tmp_path / "s") as reader:
-        assert (list(reader.frames()), reader.is_closed) == ([_output(0, "a" * 50)], True)
+        assert (list(reader.frames()), reader.is_closed) == ([_output(0, "a" * 50), end], True)
 
 
 def test_a_journal_is_for_its_owner_alone(tmp_path: Path) -> None:
@@ -189,6 +208,25 @@ def test_a_disk_that_is_full_harms_nobody() -> None:
     journal.add(_output(0, "b"))
     assert journal.trouble == "its journal cannot be written: No space left on device"
     journal.close()
+
+
+def test_a_disk_that_fills_in_the_middle_takes_no_whole_frame_and_not_the_end(tmp_path: Path) -> None:
+    """Half a frame is taken back; how the program ended needs a few bytes, and has them."""
+    opened = begin(tmp_path / "s", _saved())
+    journal = Journal(opened, 1_000_000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_192, hard))  # in the place of a disk: Python ignores its signal
+    try:
+        frames = [_output(second, "a" * 1_000) for second in range(10)]
+        for frame in frames:
+            journal.add(frame)
+        journal.add(Frame(11 * SECOND, Kind.ENDED, b"4"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert journal.trouble == "its journal cannot be written: File too large"
+    journal.close()
+    with Reader(tmp_path / "s") as reader:
+        assert list(reader.frames()) == [*frames[:8], Frame(11 * SECOND, Kind.ENDED, b"4")]
 
 
 def test_secrets_are_known_again_by_a_salted_digest() -> None:

@@ -31,7 +31,13 @@ def wrap(
     agent: Annotated[str | None, typer.Option(help="The agent's name; else known by its command.")] = None,
     source: Annotated[str, typer.Option(help="The source of the events.")] = "/siltstone/wrap",
     patterns: Annotated[Path | None, typer.Option(help="A file in the place of examples/patterns.yaml.")] = None,
-    pty: Annotated[bool, typer.Option(help="A pseudo-terminal for the command; without it, pipes.")] = True,  # noqa: FBT002
+    pty: Annotated[
+        bool | None,
+        typer.Option(
+            "--pty/--no-pty",
+            help="A pseudo-terminal for the command, or pipes; else as our output is a terminal or none.",
+        ),
+    ] = None,
     mask: Annotated[bool, typer.Option(help="Replace secrets before anything is sent.")] = True,  # noqa: FBT002
     wait: Annotated[bool, typer.Option("--wait", help="Wait, at the end, until everything was sent.")] = False,  # noqa: FBT002
     replay: Annotated[Path | None, typer.Option(help="A recorded log in the place of a command.")] = None,
@@ -45,6 +51,8 @@ def wrap(
     """
     if bool(command) == (replay is not None):
         fail("give the command to run, siltstone wrap -- COMMAND…, or a recorded log by --replay", Exit.USAGE)
+    if dry_run and command:
+        fail("--dry-run is for --replay: a command is run, and what it prints is recorded", Exit.USAGE)
     if tenant is None:
         fail("name the tenant by --tenant or SILTSTONE_TENANT", Exit.USAGE)
     read, work = settings(), _module("command")

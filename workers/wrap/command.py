@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+from contracts.envelope import TENANT_PATTERN
 from contracts.refusal import Refusal
 from contracts.window import TimeWindow
 from producers.event_lines import Defaults, record_of
@@ -41,7 +43,7 @@ class Wish:
     agent: str | None
     source: str
     patterns: Path | None
-    pty: bool
+    pty: bool | None  # None: when output goes to a terminal
     mask: bool
     wait: bool
 
@@ -50,20 +52,25 @@ def run(command: list[str], wish: Wish, settings: Settings) -> NoReturn:
     """Become the process that runs the command, whose exit code is the command's. Raises NotWrapped before."""
     _open_streams()
     text, patterns = _patterns(wish.patterns)
-    saved = _saved(command, wish, wish.agent or patterns.agent_of(command[0]).name, text if wish.patterns else None)
+    agent = wish.agent or patterns.agent_of(_readable(command[0])).name
+    saved = _saved(command, wish, agent, text if wish.patterns else None)
+    saved = replace(saved, brokers=settings.kafka_bootstrap_servers)
     _check(saved, settings, patterns)
     root = folder_of(settings)
-    for folder in left_behind(root):
-        _sender(folder)
     try:
+        if left_behind(root, settings.kafka_bootstrap_servers):
+            _behind(root / "flush.log", "workers.wrap.flush")
         file = begin(root / saved.id, saved)
-        sender = _sender(root / saved.id)
+        sender = _behind(root / saved.id / "reader.log", "workers.wrap.recording", root / saved.id)
     except OSError as error:
         why = f"a session cannot be kept in {root}: {error.strerror}; name another folder by SILTSTONE_SPOOL_FOLDER"
         raise NotWrapped(why) from None
     os.set_inheritable(file.fileno(), True)
-    how, waited_for = "pty" if wish.pty else "pipes", str(sender.pid) if wish.wait else "0"
-    own = [*PYTHON, "producers.wrap.attached", str(file.fileno()), str(settings.spool_max_bytes), how, waited_for]
+    pty = os.isatty(1) if wish.pty is None else wish.pty
+    how, waited_for = "pty" if pty else "pipes", str(sender.pid) if wish.wait else "0"
+    started = str(datetime.fromisoformat(saved.started).timestamp())
+    most = str(settings.spool_max_bytes)
+    own = [*PYTHON, "producers.wrap.attached", str(file.fileno()), most, started, how, waited_for]
     os.execv(sys.executable, [*own, *command])  # noqa: S606 - the command that the user gave
 
 
@@ -97,15 +104,11 @@ def _open_streams() -> None:
     os.close(lowest)
 
 
-def _sender(folder: Path) -> "subprocess.Popen[bytes]":
+def _behind(log: Path, *program: str | Path) -> "subprocess.Popen[bytes]":
     """A process of its own that outlives us, out of our terminal's reach."""
-    with (folder / "reader.log").open("ab") as log:
+    with log.open("ab") as file:
         return subprocess.Popen(
-            [*PYTHON, "workers.wrap.recording", folder],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
+            [*PYTHON, *program], stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
         )
 
 
@@ -126,8 +129,8 @@ def _saved(command: list[str], wish: Wish, agent: str, patterns: str | None) -> 
     mask = Masker(environment) if wish.mask else NoMasker()
     columns, rows = terminal.window()
     metadata = {
-        "command": [mask(argument) for argument in command],
-        "folder": mask(str(Path.cwd())),
+        "command": [mask(_readable(argument)) for argument in command],
+        "folder": mask(_readable(str(Path.cwd()))),
         "host": socket.gethostname(),
     }
     secrets = fingerprints(environment, secret_names(environment), session) if wish.mask else {}
@@ -137,8 +140,15 @@ def _saved(command: list[str], wish: Wish, agent: str, patterns: str | None) -> 
     )
 
 
+def _readable(text: str) -> str:
+    """An argument or a path, whose bytes may be no UTF-8."""
+    return os.fsencode(text).decode("utf-8", "replace")
+
+
 def _check(saved: Saved, settings: Settings, patterns: Patterns) -> None:
     """Refuse a tenant, an agent or a source that no event may have, before anything runs."""
+    if not re.fullmatch(TENANT_PATTERN, saved.tenant):
+        raise NotWrapped(f"{saved.tenant!r} is no tenant's id: small letters, digits, - and _ , 63 at most")
     first = Session(saved.about(), patterns, NoMasker()).take()[0]
     window = TimeWindow(settings.oldest_time, settings.retention_months)
     try:

@@ -32,6 +32,7 @@ from workers.wrap.default_patterns import default_patterns
 
 MOST_EVENTS = 2_000  # made and not yet sent; until then no more frames are read
 LOOK_SECONDS = 0.2  # for new frames
+UNDER_WAY_US = 100_000  # that a frame may take from its time to the journal: read again, the session is the same
 SEND_SECONDS = 1.0  # between two tries while the program runs
 LONGEST_WAIT_SECONDS = 30.0
 GIVE_UP_SECONDS = 60.0  # without the broker, once the program has ended
@@ -101,7 +102,7 @@ class Outbox:
         except (KafkaError, OSError) as error:
             self._trouble_since = self._trouble_since or time.monotonic()
             self._wait = min(self._wait * 2, LONGEST_WAIT_SECONDS)
-            _log(f"not sent: {type(error).__name__}")
+            log(f"not sent: {type(error).__name__}")
         else:
             self._events, self._wait, self._trouble_since = [], SEND_SECONDS, None
         self._next_try = time.monotonic() + self._wait
@@ -123,6 +124,9 @@ async def record(reader: Reader, session: Session, send: Send, *, give_up_second
 
 def _read(reader: Reader, session: Session, outbox: Outbox) -> None:
     """Feed the session with the frames that have come, until the outbox is full, and with the time that has passed."""
+    now_us = (
+        _microseconds_since(reader.saved.started) - UNDER_WAY_US
+    )  # before reading: nothing that came later is older
     for frame in reader.frames():
         session.feed(frame)
         outbox.add(session.take())
@@ -132,7 +136,7 @@ def _read(reader: Reader, session: Session, outbox: Outbox) -> None:
         if reader.is_closed:
             session.abandon()
         else:
-            session.pass_time(_microseconds_since(reader.saved.started))
+            session.pass_time(now_us)
         outbox.add(session.take())
 
 
@@ -140,8 +144,8 @@ def _microseconds_since(started: str) -> int:
     return int((datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds() * 1_000_000)
 
 
-def _log(text: str) -> None:
-    """A line of reader.log, in the session's folder."""
+def log(text: str) -> None:
+    """A line for whoever looks why something was not sent: the session's reader.log, or flush.log."""
     sys.stderr.write(f"{datetime.now(UTC):%FT%TZ} {text}\n")
     sys.stderr.flush()
 
@@ -155,28 +159,39 @@ def sender(settings: Settings) -> Send:
         lines = [json.dumps(event, ensure_ascii=False).encode() for event in events]
         report = await publisher.publish(settings, outgoing(lines, defaults, window, check=True))
         for refused in report.refused:
-            _log(f"refused: {refused.reason}")
+            log(f"refused: {refused.reason}")
 
     return send
 
 
-def _step_back() -> None:
+def step_back() -> None:
     """The agent comes first, also where Linux weighs sessions of processes against each other and not each alone."""
     os.nice(NICENESS)
     with suppress(OSError):
         AUTOGROUP.write_text(str(NICENESS))
 
 
+def _reader(folder: Path) -> Reader:
+    """Wait for whoever else reads it. Raises FileNotFoundError once it is sent."""
+    while True:
+        try:
+            return Reader(folder)
+        except BlockingIOError:
+            time.sleep(LOOK_SECONDS)
+
+
 def main() -> int:
     """Record one session; 0 when all of it was sent."""
-    _step_back()
+    step_back()
     try:
-        with Reader(Path(sys.argv[1])) as reader:
+        with _reader(Path(sys.argv[1])) as reader:
             session = session_of(reader.saved, dict(os.environ))
             asyncio.run(record(reader, session, sender(load_settings())))
             reader.remove()
-    except (BlockingIOError, InvalidSettings, Unmaskable, Unsent) as error:
-        _log(str(error))
+    except FileNotFoundError:
+        return 0  # another has sent it
+    except (InvalidSettings, OSError, Unmaskable, Unsent) as error:
+        log(str(error))
         return 1
     return 0
 

@@ -18,9 +18,12 @@ def folder_of(settings: Settings) -> Path:
     return settings.spool_folder or platformdirs.user_state_path("siltstone") / "sessions"
 
 
-def left_behind(root: Path) -> list[Path]:
-    """Those that nobody sends, the oldest first: whoever did gave up, or was killed."""
-    return [folder for folder in _sessions(root) if _is_free(folder)]
+def left_behind(root: Path, brokers: str | None = None) -> list[Path]:
+    """Those that have ended and that nobody sends, the oldest first: whoever did gave up, or was killed.
+
+    With `brokers`, those alone that were recorded where these were set.
+    """
+    return [folder for folder in _sessions(root) if _is_free(folder) and _is_for(folder, brokers)]
 
 
 def waiting(root: Path) -> list[dict[str, Any]]:
@@ -58,7 +61,14 @@ def _sessions(root: Path) -> Iterator[Path]:
 
 def _is_free(folder: Path) -> bool:
     try:
-        with Reader(folder):
-            return True
+        with Reader(folder) as reader:
+            return reader.writer_is_gone()
+    except NO_SESSION:
+        return False
+
+
+def _is_for(folder: Path, brokers: str | None) -> bool:
+    try:
+        return brokers is None or saved_in(folder).brokers in ("", brokers)
     except NO_SESSION:
         return False
