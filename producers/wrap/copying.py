@@ -3,7 +3,7 @@
 import errno
 import os
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from producers.wrap.outlet import Outlet
 
@@ -16,19 +16,26 @@ Gone = Callable[[int], bool]
 """Told that nobody reads any more what comes from a source: tells the program, and says whether to stop reading."""
 
 
-def copy(outputs: Ways, keys: Ways, child: int, record: Record, gone: Gone) -> None:
+def copy(
+    outputs: Ways, keys: Ways, child: int, record: Record, gone: Gone, moments: Mapping[int, Callable[[], None]]
+) -> None:
     """Pass on what comes, until the program has ended and nothing is left of its output.
 
-    What it left running may hold its terminal for ever, and is not waited for.
+    What it left running may hold its terminal for ever, and is not waited for. `moments` are called when they can be
+    read and everything so far was shown.
     """
     ways, ended = outputs | keys, os.pidfd_open(child)
     outlets = list(ways.values())
     while left := outputs.keys() & ways.keys():
         sources = [source for source, outlet in ways.items() if not outlet.is_full]
         end = [ended] if left.issubset(sources) else []  # else there may be more to read
-        ready, taking, _ = select.select(sources + end, [outlet for outlet in outlets if not outlet.is_empty], [])
+        waiting = [outlet for outlet in outlets if not outlet.is_empty]
+        ready, taking, _ = select.select([*sources, *end, *(() if waiting else moments)], waiting, [])
         for outlet in taking:
             outlet.write()
+        if left.isdisjoint(ready):
+            for moment in moments.keys() & set(ready):
+                moments[moment]()
         if ended in ready and left.isdisjoint(ready):
             break
         for source in ways.keys() & set(ready):

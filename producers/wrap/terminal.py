@@ -55,6 +55,7 @@ class _InTerminal:
         os.set_blocking(self._master, False)
         self._keyboard.copy_to(self._theirs)
         _set_window(self._master, *window())
+        self._stopped = os.eventfd(0, os.EFD_CLOEXEC)
         self._child = os.fork()
         if self._child == 0:
             _become(command, self._theirs)
@@ -69,9 +70,11 @@ class _InTerminal:
         }
         keys: Ways = {0: Outlet(self._master)} if self._keyboard.is_there else {}
         with _signals_to(self._child, handled), self._keyboard:
-            copy({self._master: Outlet(unshared(1))}, keys, self._child, record, self._gone)
-        os.close(self._theirs)
-        os.close(self._master)
+            copy(
+                {self._master: Outlet(unshared(1))}, keys, self._child, record, self._gone, {self._stopped: self._pause}
+            )
+        for end in (self._theirs, self._master, self._stopped):
+            os.close(end)
         return _exit_code(os.waitpid(self._child, 0)[1])
 
     def _to_foreground(self, number: int) -> None:
@@ -90,17 +93,17 @@ class _InTerminal:
         self._to_foreground(signal.SIGINT)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
-        """Ctrl-Z where the terminal is not our input."""
+        """Ctrl-Z where the terminal is not our input; that the command stops stops us."""
         self._to_foreground(signal.SIGSTOP)  # SIGTSTP stops nobody whose shell is in another session
-        self._pause()
 
     def _has_changed(self, _number: int, _frame: FrameType | None) -> None:
         with contextlib.suppress(ChildProcessError):  # it has ended
             if os.waitid(os.P_PID, self._child, os.WSTOPPED | os.WNOHANG):
-                self._pause()
+                os.eventfd_write(self._stopped, 1)
 
     def _pause(self) -> None:
         """Stop as the command did, so that the shell that we were started from comes back; go on when it says so."""
+        os.eventfd_read(self._stopped)
         self._keyboard.give_back()
         os.kill(os.getpid(), signal.SIGSTOP)
         self._keyboard.take()
@@ -130,8 +133,9 @@ def with_pipes(command: Sequence[str], record: Record) -> int:
     def ignore(_number: int, _frame: FrameType | None) -> None:
         """Ctrl-C reaches the whole group: the command decides what it means."""
 
+    outputs = dict(zip(pipes, (Outlet(unshared(1)), Outlet(unshared(2))), strict=True))
     with _signals_to(process.pid, {signal.SIGINT: ignore}):
-        copy(dict(zip(pipes, (Outlet(unshared(1)), Outlet(unshared(2))), strict=True)), {}, process.pid, record, gone)
+        copy(outputs, {}, process.pid, record, gone, {})
         code = process.wait()
     return 128 - code if code < 0 else code
 
