@@ -15,6 +15,7 @@ import pyte
 from pyte import modes
 
 MAX_LINE_CHARACTERS = 65_536  # of a line without an end: what is longer is taken for several
+CUT_CHARACTERS = 4_096  # the last of these, where a blank ends a part: a word, and a secret, stays whole
 MAX_SIDE = 1_000  # columns and rows of a screen at most
 
 _INVISIBLE = re.compile(
@@ -53,7 +54,8 @@ class Screen:
         for line in lines:
             yield from self._show(line, ended=True)
         while len(self._tail) > MAX_LINE_CHARACTERS:
-            part, self._tail = self._tail[:MAX_LINE_CHARACTERS], self._tail[MAX_LINE_CHARACTERS:]
+            end = _end_of_part(self._tail)
+            part, self._tail = self._tail[:end], self._tail[end:]
             yield from self._show(part, ended=self._grid is None and _MOVES.search(part) is None)
 
     def end(self) -> Iterator[str]:
@@ -225,6 +227,13 @@ class _Grid(pyte.Screen):
 def _text(row: Any) -> str:
     """The characters of a row, to the last that is no space."""
     return "".join(row[x].data for x in range(max(row, default=-1) + 1)).rstrip()
+
+
+def _end_of_part(text: str) -> int:
+    """Behind the last blank near the limit of a line; the limit itself where there is none."""
+    first = MAX_LINE_CHARACTERS - CUT_CHARACTERS
+    blank = max(text.rfind(character, first, MAX_LINE_CHARACTERS) for character in " \t")
+    return blank + 1 if blank >= 0 else MAX_LINE_CHARACTERS
 
 
 def _overwritten(text: str) -> str:

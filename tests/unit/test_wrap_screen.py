@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from producers.wrap.screen import Screen
+from producers.wrap.screen import CUT_CHARACTERS, MAX_LINE_CHARACTERS, Screen
 
 
 def _lines(output: bytes, *, columns: int = 40, rows: int = 10, pieces: int = 1) -> list[str]:
@@ -85,6 +85,23 @@ def test_a_full_screen_program_leaves_what_it_showed_last() -> None:
 def test_what_a_clear_took_away_was_seen() -> None:
     """`clear` ends the lines on the screen; they come before those that follow."""
     assert _lines(b"old\r\n\x1b[H\x1b[2Jnew\r\n") == ["old", "new"]
+
+
+@pytest.mark.parametrize("blank", [" ", "\t"])
+@pytest.mark.parametrize("pieces", [1, 7])
+def test_a_line_without_an_end_is_cut_behind_a_blank(blank: str, pieces: int) -> None:
+    """A word across the limit stays whole, in whatever pieces the output comes."""
+    before = "x" * (MAX_LINE_CHARACTERS - CUT_CHARACTERS) + blank
+    assert _lines(f"{before}canary and more{blank}{'y' * 4_090}".encode(), pieces=pieces) == [
+        f"{before}canary and more{blank}",
+        "y" * 4_090,
+    ]
+
+
+def test_a_line_without_an_end_and_without_a_blank_near_its_limit_is_cut_there() -> None:
+    """A blank further away than that is none to cut at."""
+    line = "x" * (MAX_LINE_CHARACTERS - CUT_CHARACTERS - 1) + " " + "y" * 5_000
+    assert _lines(line.encode()) == [line[:MAX_LINE_CHARACTERS], line[MAX_LINE_CHARACTERS:]]
 
 
 @pytest.mark.parametrize("seed", range(20))
