@@ -175,13 +175,14 @@ async def test_no_secret_reaches_the_topic_or_a_table(installation: Installation
     await ready(installation)
     canary = "canary-8d1f77-not-for-anyone"
     shown = r"echo fatal: $MY_TOKEN; printf '```sh\nx=%s\n```\n' $MY_TOKEN; printf 'a%s? [y/n] ' $MY_TOKEN; sleep 2"
-    script = f"{shown}; : {canary}"
+    key = "-----BEGIN RSA PRIVATE KEY-----\nMIICcanaryMIICcanaryMIICcanaryMIICcanary\n-----END RSA PRIVATE KEY-----"
+    script = f"{shown}; : {canary}; : '{key}'"
     done = wrap(installation, "--wait", "--", "sh", "-c", script, environment={"MY_TOKEN": canary})
     assert canary.encode() in done.stdout
     await session_of(installation, "completed")
     records = await installation.read_all(installation.topic("extraction"))
     assert len(records) >= 6
-    assert not [record for record in records if canary.encode() in record.value]
+    assert not [record for record in records if canary.encode() in record.value or b"MIICcanary" in record.value]
     assert sum(b"[masked: MY_TOKEN]" in record.value for record in records) >= 4
     assert canary not in str(await installation.tables())
 

@@ -129,8 +129,8 @@ def _saved(command: list[str], wish: Wish, agent: str, patterns: str | None) -> 
     mask = Masker(environment) if wish.mask else NoMasker()
     columns, rows = terminal.window()
     metadata = {
-        "command": [mask(_readable(argument)) for argument in command],
-        "folder": mask(_readable(str(Path.cwd()))),
+        "command": [mask.text(_readable(argument)) for argument in command],
+        "folder": mask.text(_readable(str(Path.cwd()))),
         "host": socket.gethostname(),
     }
     secrets = fingerprints(environment, secret_names(environment), session) if wish.mask else {}
