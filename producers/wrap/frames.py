@@ -15,6 +15,8 @@ MAX_CAST_LINE_BYTES = 16 * 1024 * 1024
 CAST_VERSIONS = (2, 3)
 COLUMNS, ROWS = 80, 24  # of a log that says nothing of its window
 DAY_MS = 86_400_000
+MAX_START_SECONDS = 32_503_680_000  # of a cast's time, the year 3000: a later one, or one before 1970, is none
+MAX_LENGTH_US = 100 * 366 * DAY_MS * 1_000
 _WINDOW = re.compile(r"[0-9]{1,4}x[0-9]{1,4}")
 _EXIT_CODE = re.compile(r"-?[0-9]{1,9}")
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)  # the day that a log without a time is put on
@@ -84,8 +86,9 @@ def recording(path: Path) -> Recording:
     if header is None:
         return Recording(key, start, COLUMNS, ROWS, None, _plain(path))
     window = header.get("term") if header["version"] == 3 else header  # noqa: PLR2004 - asciicast's versions
-    if isinstance(header.get("timestamp"), int):
-        start = datetime.fromtimestamp(header["timestamp"], UTC)
+    timestamp = header.get("timestamp")
+    if isinstance(timestamp, int) and 0 <= timestamp < MAX_START_SECONDS:
+        start = datetime.fromtimestamp(timestamp, UTC)
     columns, rows = (
         _size(window, name) for name in (("cols", "rows") if window is not header else ("width", "height"))
     )
@@ -134,7 +137,9 @@ def _cast(path: Path, version: int) -> Iterator[Frame]:
                 raise UnreadableRecording(
                     f"{path}, line {number}: no event of an asciicast: [time, code, data]"
                 ) from None
-            at_us = at_us + passed_us if version == 3 else max(passed_us, at_us)  # noqa: PLR2004 - 3 has intervals
+            at_us = max(at_us + passed_us if version == 3 else passed_us, at_us)  # noqa: PLR2004 - 3 has intervals
+            if at_us > MAX_LENGTH_US:
+                raise UnreadableRecording(f"{path}, line {number}: {time} s are more than a hundred years")
             match code:
                 case "o":
                     yield Frame(at_us, Kind.OUTPUT, text.encode(errors="replace"))

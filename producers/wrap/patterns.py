@@ -113,13 +113,7 @@ class Finder:
 
 def load(text: str, name: str) -> Patterns:
     """The patterns of a file's text; `name` stands in messages. Raises BadPatterns."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        whole = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{name}, line {mark.line + 1}" if mark else name
-        raise BadPatterns(f"{where}: no YAML: {getattr(error, 'problem', None) or 'it cannot be read'}") from None
+    root, whole = _read(text, name)
     if not isinstance(whole, dict) or not isinstance(whole.get("patterns"), list):
         raise BadPatterns(f"{name}: a mapping with a list `patterns` is expected, as in examples/patterns.yaml")
     if unknown := whole.keys() - {"patterns", "agents"}:
@@ -134,8 +128,51 @@ def load(text: str, name: str) -> Patterns:
     return Patterns(list(found.values()), _agents(whole.get("agents") or {}, name))
 
 
+class _Loader(yaml.SafeLoader):
+    """Says where a value is that YAML takes for a date or a number, and that is none."""
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's own form
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ArithmeticError, AttributeError, LookupError, ValueError):
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.MarkedYAMLError(problem=f"{node.value!r} is no {kind}", problem_mark=node.start_mark) from None
+
+
+def _read(text: str, name: str) -> tuple[Any, Any]:
+    """The nodes of a YAML text, and what they say."""
+    where, why, loader = name, None, None
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        _refuse_doubles(root)
+        return root, loader.construct_document(root) if root else None
+    except yaml.YAMLError as error:
+        mark, why = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        where = f"{name}, line {mark.line + 1}" if mark else name
+    except (RecursionError, ValueError):  # nested too deep, or an escape beyond Unicode
+        where = f"{name}, line {loader.get_mark().line + 1}" if loader else name
+    raise BadPatterns(f"{where}: no YAML: {why or 'it cannot be read'}")
+
+
+def _refuse_doubles(root: Any) -> None:
+    """A key that is there twice, of which YAML's reader would take the last."""
+    nodes, seen = [root], set()
+    while nodes:
+        node = nodes.pop()
+        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+            continue
+        seen.add(id(node))
+        nodes += [value for _, value in node.value] if isinstance(node, yaml.MappingNode) else node.value
+        known = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if isinstance(key, yaml.ScalarNode) and key.value in known:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} is there twice", problem_mark=key.start_mark)
+            known.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+
+
 def _lines_of_items(root: Any, member: str) -> list[int]:
-    items = next(value for key, value in root.value if key.value == member)
+    items = next(value for key, value in reversed(root.value) if key.value == member)
     return [item.start_mark.line + 1 for item in items.value]
 
 
@@ -175,6 +212,8 @@ def _expression(text: str, where: str) -> Any:
     options.log_errors = False
     try:
         return re2.compile(text, options)
+    except UnicodeEncodeError:
+        raise BadPatterns(f"{where}: {text!r} has half of a character") from None
     except re2.error as error:
         said = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
         raise BadPatterns(

@@ -96,6 +96,16 @@ _GOOD = "patterns:\n  - name: a\n    event_type: x\n    match: b\n"
         ("a: [", "f, line 1: no YAML"),
         ("- a", "f: a mapping with a list `patterns` is expected"),
         (_GOOD + "more: 1\n", "f: unknown: more"),
+        (_GOOD + "patterns: []\n", "f, line 5: no YAML: patterns is there twice"),
+        (_GOOD + "    match: c\n", "f, line 5: no YAML: match is there twice"),
+        (_GOOD + "  - name: 2024-13-45\n", "f, line 5: no YAML: '2024-13-45' is no timestamp"),
+        (_GOOD + "  - name: !!int x\n", "f, line 5: no YAML: 'x' is no int"),
+        (_GOOD + "  - name: !!timestamp x\n", "f, line 5: no YAML: 'x' is no timestamp"),
+        (_GOOD + '  - name: "\\U00110000"\n', "f, line 5: no YAML: it cannot be read"),
+        (_GOOD + '  - {name: b, event_type: x, match: "\\ud800"}\n', "f, line 5: '\\ud800' has half of a character"),
+        ("a: " + "[" * 3_000, "f, line 1: no YAML: it cannot be read"),
+        ("a: &a [*a]", "f: a mapping with a list `patterns` is expected"),
+        ("", "f: a mapping with a list `patterns` is expected"),
         (
             _GOOD + "  - name: b\n    event_type: x\n    match: '(a'\n",
             "f, line 5: '(a' is no regular expression of RE2",
@@ -118,6 +128,14 @@ def test_a_file_that_cannot_be_used_is_named_with_its_line(text: str, said: str)
     with pytest.raises(BadPatterns) as raised:
         load(text, "f")
     assert said in str(raised.value)
+
+
+def test_a_list_of_patterns_may_be_merged() -> None:
+    """YAML's `<<`; a line that is said is that of the item."""
+    merged = "agents: &a {}\n<<:\n  patterns:\n    - {name: a, event_type: x, match: b}\n"
+    assert [match.value for match in load(merged, "f").of("any", "line").matches("abc")] == ["b"]
+    with pytest.raises(BadPatterns, match="f, line 4: a pattern is a mapping"):
+        load(merged.replace("{name: a, event_type: x, match: b}", "3"), "f")
 
 
 def test_no_pattern_takes_more_than_linear_time() -> None:

@@ -4,6 +4,7 @@ import itertools
 import json
 import resource
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -270,6 +271,35 @@ def test_a_cast_that_is_none_says_which_line(tmp_path: Path) -> None:
     assert next(frames) == _output(0, "a")
     with pytest.raises(UnreadableRecording, match=r"2\.cast, line 3"):
         next(frames)
+
+
+@pytest.mark.parametrize("timestamp", [10**20, 253_402_300_799, -99_999_999_999, "soon", None])
+def test_a_cast_whose_time_is_none_begins_as_one_without(tmp_path: Path, timestamp: object) -> None:
+    """Beyond the year 3000, before 1970, or no number: its bytes make the start."""
+    header = {"version": 2, "width": 80, "height": 24, "timestamp": timestamp, "title": "a\ud800b"}
+    (tmp_path / "x.cast").write_text(json.dumps(header) + '\n[0, "o", "a"]\n')
+    cast = recording(tmp_path / "x.cast")
+    assert (cast.started.date(), cast.title) == (datetime(2024, 1, 1, tzinfo=UTC).date(), "a\ud800b")
+    masked = Masker({})(cast.title or "")
+    events = _events(*cast.frames, about=replace(ABOUT, started=cast.started, metadata={"title": masked}))
+    assert events[1]["data"]["metadata"] == {"title": "a\ufffdb"}
+
+
+@pytest.mark.parametrize("time", ["1e300", "4000000000", "1e999"])
+@pytest.mark.parametrize("header", ['{"version": 2, "width": 80}', '{"version": 3, "term": {}}'])
+def test_a_cast_that_lasts_too_long_says_which_line(tmp_path: Path, header: str, time: str) -> None:
+    """A time that no event can have is no event of a terminal."""
+    (tmp_path / "x.cast").write_text(f'{header}\n[0, "o", "a"]\n[{time}, "o", "b"]\n')
+    frames = recording(tmp_path / "x.cast").frames
+    assert next(frames) == _output(0, "a")
+    with pytest.raises(UnreadableRecording, match=r"x\.cast, line 3"):
+        next(frames)
+
+
+def test_no_time_of_a_cast_goes_back(tmp_path: Path) -> None:
+    """An interval below zero is none."""
+    (tmp_path / "x.cast").write_text('{"version": 3, "term": {}}\n[1, "o", "a"]\n[-5, "o", "b"]\n[1, "o", "c"]\n')
+    assert list(recording(tmp_path / "x.cast").frames) == [_output(1, "a"), _output(1, "b"), _output(2, "c")]
 
 
 def test_blocks_are_those_of_the_text() -> None:
