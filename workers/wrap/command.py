@@ -84,7 +84,9 @@ def replayed(file: Path, wish: Wish) -> tuple[Session, Iterator[dict[str, Any]]]
     except UnreadableRecording as error:
         raise NotWrapped(str(error)) from None
     mask = Masker(dict(os.environ)) if wish.mask else NoMasker()
-    told = {"replayed": mask(file.name)} | ({"title": mask(recorded.title)} if recorded.title else {})
+    told = {"replayed": mask.text(_readable(file.name))}
+    if recorded.title:
+        told["title"] = mask.text(recorded.title)
     about = replace(
         _saved([], wish, wish.agent or "replay", None).about(),
         key=recorded.key,
