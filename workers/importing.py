@@ -9,14 +9,17 @@ import shutil
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from contracts.decode import decode
 from contracts.event import Event
-from contracts.fields import kinds_of
+from contracts.fields import Data, kinds_of
 from contracts.refusal import Refusal
 from contracts.window import TimeWindow
 from persistence.database import Database
@@ -24,33 +27,50 @@ from persistence.logs import LOG_BY_NAME
 from persistence.reads import as_tenant, sums_of
 from producers.event_lines import Defaults, Outgoing, record_of
 from producers.imports.imported import Importer, Origin, Refused, Unreadable
+from workers.decoding import defect
 
 NUMBERS = ("integer", "bigint", "numeric")  # kinds of columns that are summed
+UID_BYTES = 16
 UIDS_AT_ONCE = 5_000
 LOOK_SECONDS = 0.5
 
 
 @dataclass
 class Expected:
-    """What a log must hold of a file: the keys of the rows, and the sum of each column of numbers."""
+    """What a log must hold of a file: the keys of the rows, one behind the other, and each column of numbers' sum."""
 
-    uids: list[bytes] = field(default_factory=list)
+    uids: bytearray = field(default_factory=bytearray)
     sums: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
 
+    @property
+    def rows(self) -> int:
+        return len(self.uids) // UID_BYTES
+
     def add(self, event: Event) -> None:
-        self.uids.append(event.uid)
-        for name, kind in kinds_of(type(event.data)).items():
-            if kind in NUMBERS and isinstance(value := getattr(event.data, name), int | Decimal):
+        self.uids += event.uid
+        for name in _numbers(type(event.data)):
+            if isinstance(value := getattr(event.data, name), int | Decimal):
                 self.sums[name] += value
+
+    def parts(self) -> Iterator[list[bytes]]:
+        """The keys, UIDS_AT_ONCE at a time."""
+        step = UID_BYTES * UIDS_AT_ONCE
+        for part in (self.uids[at : at + step] for at in range(0, len(self.uids), step)):
+            yield [bytes(part[at : at + UID_BYTES]) for at in range(0, len(part), UID_BYTES)]
+
+
+@cache
+def _numbers(data: type[Data]) -> list[str]:
+    return [name for name, kind in kinds_of(data).items() if kind in NUMBERS]
 
 
 @dataclass
 class File:
-    """One file: its events by type, what of it was refused, and what the logs must hold."""
+    """One file: its events by type, how much of it was refused, and what the logs must hold."""
 
     path: Path
     kinds: Counter[str] = field(default_factory=Counter)
-    refused: list[Refused] = field(default_factory=list)
+    refused: int = 0
     expected: dict[str, Expected] = field(default_factory=lambda: defaultdict(Expected))
     trouble: list[str] = field(default_factory=list)
     """Why it cannot be put away, beside what was refused."""
@@ -61,34 +81,37 @@ class File:
 
 
 class NotRead(Exception):
-    """A file that nothing was imported of; the message says why."""
+    """A file of which nothing more is imported; the message says why."""
 
 
 def read(
-    path: Path, importer: Importer, origin: Origin, window: TimeWindow, prefix: str
-) -> tuple[File, list[Outgoing]]:
-    """A file's records, and what is known of it. Raises NotRead."""
-    try:
-        imported = importer(path.read_bytes(), str(path), origin)
-    except OSError as error:
-        raise NotRead(f"{path} cannot be read: {error.strerror}") from None
-    except Unreadable as error:
-        raise NotRead(str(error)) from None
-    file, records = File(path, refused=imported.refused), []
+    file: File, importer: Importer, origin: Origin, window: TimeWindow, prefix: str
+) -> Iterator[Outgoing | Refused]:
+    """A file's records and what of it is refused, as they are read; `file` counts what was taken. Raises NotRead."""
     defaults = Defaults(topic_prefix=prefix)
     now_ms = int(time.time() * 1000)
-    for made in imported.events:
-        value = json.dumps(made, ensure_ascii=False, default=_number).encode()
-        try:
-            record = record_of(value, defaults, window, check=False)
-            event = decode(record.value, record.key, record.headers, now_ms, window)
-        except Refusal as refusal:
-            file.refused.append(Refused(f"{made['type']} {made['id']}", f"{refusal.reason.value}: {refusal.message}"))
-            continue
-        file.kinds[event.type_name] += 1
-        file.expected[event.type.log].add(event)
-        records.append(record)
-    return file, records
+    try:
+        with _opened(file.path) as opened:
+            for item in importer(opened, str(file.path), origin):
+                taken = item if isinstance(item, Refused) else _record(item, file, defaults, window, now_ms)
+                file.refused += isinstance(taken, Refused)
+                yield taken
+    except OSError as error:
+        raise NotRead(f"{file.path} cannot be read: {error.strerror}") from None
+    except Unreadable as error:
+        raise NotRead(str(error)) from None
+    except Exception as error:
+        left = "the rest" if file.kinds else "all"
+        raise NotRead(
+            f"{file.path}: the importer fails on it, {left} of it is left out: {defect(error).message}"
+        ) from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """A file that can be read twice: a pipe is kept in memory."""
+    with path.open("rb") as opened:
+        yield opened if opened.seekable() else BytesIO(opened.read())
 
 
 def _number(value: object) -> Any:
@@ -96,6 +119,23 @@ def _number(value: object) -> Any:
     if isinstance(value, Decimal):
         return float(value) if value == Decimal(str(float(value))) else str(value)
     raise TypeError(f"{type(value).__name__} has no JSON")
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, default=_number).encode
+
+
+def _record(
+    made: dict[str, Any], file: File, defaults: Defaults, window: TimeWindow, now_ms: int
+) -> Outgoing | Refused:
+    value = _encode(made).encode(errors="surrogatepass")
+    try:
+        record = record_of(value, defaults, window, check=False)
+        event = decode(record.value, record.key, record.headers, now_ms, window)
+    except Refusal as refusal:
+        return Refused(f"{made['type']} {made['id']}", f"{refusal.reason.value}: {refusal.message}")
+    file.kinds[event.type_name] += 1
+    file.expected[event.type.log].add(event)
+    return record
 
 
 async def verify(
@@ -117,11 +157,11 @@ async def _missing(database: Database, tenant: str, file: File, seconds: float) 
             rows, sums = await _stored(database, tenant, name, expected)
             if rows != last:
                 last, deadline = rows, time.monotonic() + seconds
-            if rows >= len(expected.uids) or time.monotonic() > deadline:
+            if rows >= expected.rows or time.monotonic() > deadline:
                 break
             await asyncio.sleep(LOOK_SECONDS)
-        if rows != len(expected.uids):
-            yield f"{name}: {rows} of {len(expected.uids)} events are stored"
+        if rows != expected.rows:
+            yield f"{name}: {rows} of {expected.rows} events are stored"
             continue
         for column, wanted in expected.sums.items():
             if sums[column] != wanted:
@@ -130,9 +170,8 @@ async def _missing(database: Database, tenant: str, file: File, seconds: float) 
 
 async def _stored(database: Database, tenant: str, name: str, expected: Expected) -> tuple[int, dict[str, Decimal]]:
     rows, sums = 0, defaultdict[str, Decimal](Decimal)
-    for at in range(0, len(expected.uids), UIDS_AT_ONCE):
+    for part in expected.parts():
         async with as_tenant(database, tenant) as connection:
-            part = expected.uids[at : at + UIDS_AT_ONCE]
             some, of_some = await sums_of(connection, LOG_BY_NAME[name], part, list(expected.sums))
         rows += some
         for column, value in of_some.items():

@@ -2,18 +2,20 @@
 
 import json
 import math
-from collections.abc import Callable
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from producers.storable import INT64, clean
 from producers.timeline import Timeline
 
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)  # the day of what has no date
 DAY_MS = 86_400_000
+LATEST = datetime(9999, 1, 1, tzinfo=UTC)  # beyond what workers take; milliseconds may still be added
 MAX_JSON_BYTES = 256 * 1024  # of a member that is kept as JSON
 MAX_TEXT_BYTES = 128 * 1024
 MAX_NAME, MAX_LABEL, MAX_MODEL, MAX_ID = 255, 50, 100, 256  # characters, as the contracts have them
@@ -47,8 +49,47 @@ class Imported:
     refused: list[Refused] = field(default_factory=list)
 
 
-Importer = Callable[[bytes, str, Origin], Imported]
-"""Content, the file's name for messages, origin. Raises Unreadable."""
+Item = dict[str, Any] | Refused
+"""An event of a file, or what of it was refused."""
+
+Importer = Callable[[BinaryIO, str, Origin], Iterator[Item]]
+"""A file at its beginning, its name for messages, origin; the items in order. Raises Unreadable."""
+
+
+def of_whole(events: Callable[[bytes, str, Origin], Imported]) -> Importer:
+    """An importer for files of which nothing is known before their end."""
+
+    def read(file: BinaryIO, name: str, origin: Origin) -> Iterator[Item]:
+        found = events(file.read(), name, origin)
+        yield from found.refused
+        yield from found.events
+
+    return read
+
+
+_read_json = json.JSONDecoder(parse_float=Decimal).decode
+
+
+class Line(NamedTuple):
+    """A line of JSON, counted from 1."""
+
+    number: int
+    raw: bytes
+    members: Any
+
+
+def json_lines(file: BinaryIO) -> Iterator[Line | Refused]:
+    """The lines that are not blank, numbers as Decimal where they are no integers. One in memory at a time."""
+    number = 0
+    for ended in file:
+        for line in ended.splitlines():  # an old Mac's lines end in \r alone
+            number += 1
+            if not line.strip():
+                continue
+            try:
+                yield Line(number, line, _read_json(line.removeprefix(BOM_UTF8).decode()))
+            except (ValueError, RecursionError):
+                yield Refused(f"line {number}", "it is no JSON")
 
 
 def timeline(origin: Origin, kind: str, identity: object, began: datetime | None) -> Timeline:
@@ -98,7 +139,7 @@ def milliseconds(seconds: object) -> int | None:
         passed = float(str(seconds).replace(",", "")) * 1000
     except ValueError:
         return None
-    return round(passed) if 0 <= passed < 1e15 else None  # noqa: PLR2004 - beyond any run; also false for NaN
+    return round(passed) if 0 <= passed < 1e13 else None  # noqa: PLR2004 - 317 years; also false for NaN
 
 
 def money(value: object) -> str | None:
@@ -120,11 +161,16 @@ def instant(value: object) -> datetime | None:
         else:
             return None
         found = found if found.tzinfo else found.replace(tzinfo=UTC)
-        return found.astimezone(UTC)
+        return min(found.astimezone(UTC), LATEST)
     except (ValueError, OverflowError, OSError):
         return None
 
 
-def shown(moment: datetime | None) -> str | None:
+def iso(moment: datetime) -> str:
     """An instant as events have it."""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def shown(moment: datetime | None) -> str | None:
+    """The same, where there may be none."""
+    return iso(moment) if moment else None

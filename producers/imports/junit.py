@@ -19,6 +19,7 @@ from producers.imports.imported import (
     count,
     instant,
     milliseconds,
+    of_whole,
     shown,
     text,
     timeline,
@@ -49,13 +50,14 @@ def events(content: bytes, name: str, origin: Origin) -> Imported:
     return found
 
 
-def _suites(element: Element) -> Iterator[Element]:
-    """Every suite that has test cases of its own; suites nest."""
-    if element.tag == "testsuite" and (element.find("testcase") is not None or element.find("testsuite") is None):
-        yield element
-    for child in element:
-        if child.tag in ("testsuite", "testsuites"):
-            yield from _suites(child)
+read = of_whole(events)
+
+
+def _suites(root: Element) -> Iterator[Element]:
+    """Every suite that has test cases of its own; suites nest, to any depth."""
+    for suite in root.iter("testsuite"):
+        if suite.find("testcase") is not None or suite.find("testsuite") is None:
+            yield suite
 
 
 def _suite(suite: Element, title: str, name: str, line: Timeline, found: Imported) -> None:
@@ -152,4 +154,4 @@ def _said(suite: Element) -> dict[str, int] | None:
 
 
 def _whole(said: str | None) -> int | None:
-    return count(int(said)) if said and said.isdigit() and len(said) < MAX_LABEL else None
+    return count(int(said)) if said and said.isdecimal() and len(said) < MAX_LABEL else None

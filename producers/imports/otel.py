@@ -3,23 +3,23 @@
 What GenAI's conventions say of models and tokens (attributes `gen_ai.*`) goes into the run's columns.
 """
 
-import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Any
+from typing import Any, BinaryIO
 
 from producers.imports.imported import (
     MAX_JSON_BYTES,
     MAX_LABEL,
     MAX_MODEL,
     MAX_NAME,
-    Imported,
+    Item,
     Origin,
     Refused,
     Unreadable,
     count,
+    json_lines,
     shown,
     text,
     timeline,
@@ -28,6 +28,7 @@ from producers.storable import clean, storable
 
 KIND = "otel"
 ERROR = (2, "STATUS_CODE_ERROR")
+INTEGER = re.compile("-?[0-9]{1,19}")
 SINCE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -50,35 +51,31 @@ class Span:
         return max(0, round((self.ended - self.began).total_seconds() * 1000))
 
 
-def events(content: bytes, name: str, origin: Origin) -> Imported:
-    """The runs of a file, in the order of their first spans. A line or span that is none is refused."""
-    found, traces = Imported(), dict[str, list[Span]]()
-    lines = [(number, line) for number, line in enumerate(content.splitlines(), 1) if line.strip()]
-    for number, line in lines:
-        try:
-            request = json.loads(line, parse_float=Decimal)
-        except (ValueError, RecursionError):
-            found.refused.append(Refused(f"line {number}", "it is no JSON"))
-            continue
-        for span in _spans(request, number, found):
-            traces.setdefault(span.trace, []).append(span)
+def read(file: BinaryIO, name: str, origin: Origin) -> Iterator[Item]:
+    """The runs of a file, in the order of their first spans; all spans are kept, for a trace may end with the file.
+
+    A line or span that is none is refused.
+    """
+    traces: dict[str, list[Span]] = {}
+    for line in json_lines(file):
+        for span in [line] if isinstance(line, Refused) else _spans(line.members, line.number):
+            if isinstance(span, Refused):
+                yield span
+            else:
+                traces.setdefault(span.trace, []).append(span)
     if not traces:
         raise Unreadable(f"{name} holds no spans; a request of OTLP's JSON a line is expected (resourceSpans)")
     for trace, spans in traces.items():
-        _trace(trace, sorted(spans, key=lambda s: (s.began, s.id)), origin, found)
-    return found
+        yield from _trace(trace, sorted(spans, key=lambda s: (s.began, s.id)), origin)
 
 
-def _spans(request: Any, number: int, found: Imported) -> Iterator[Span]:
+def _spans(request: Any, number: int) -> Iterator[Span | Refused]:
     for of_resource in _list(request, "resourceSpans"):
         resource = attributes(_list(of_resource.get("resource") or {}, "attributes"))
         for scope in _list(of_resource, "scopeSpans"):
             for place, span in enumerate(_list(scope, "spans"), 1):
                 read = _span(span, resource)
-                if isinstance(read, str):
-                    found.refused.append(Refused(f"line {number}, span {place}", read))
-                else:
-                    yield read
+                yield Refused(f"line {number}, span {place}", read) if isinstance(read, str) else read
 
 
 def _span(span: dict[str, Any], resource: dict[str, Any]) -> Span | str:
@@ -94,7 +91,7 @@ def _span(span: dict[str, Any], resource: dict[str, Any]) -> Span | str:
     return Span(
         trace=clean(trace)[:MAX_NAME],
         id=clean(own)[:MAX_NAME],
-        parent=parent if isinstance(parent, str) and parent else None,
+        parent=text(parent, MAX_NAME),
         name=title,
         began=began,
         ended=max(ended or began, began),
@@ -104,7 +101,7 @@ def _span(span: dict[str, Any], resource: dict[str, Any]) -> Span | str:
     )
 
 
-def _trace(trace: str, spans: list[Span], origin: Origin, found: Imported) -> None:
+def _trace(trace: str, spans: list[Span], origin: Origin) -> list[dict[str, Any]]:
     unique = list({span.id: span for span in spans}.values())
     root = next((span for span in unique if span.parent is None), unique[0])
     line = timeline(origin, KIND, [trace, *sorted(span.id for span in unique)], unique[0].began)
@@ -119,7 +116,7 @@ def _trace(trace: str, spans: list[Span], origin: Origin, found: Imported) -> No
             "external_ref": trace,
             "provider": text(provider, MAX_LABEL),
             "model": text(_first(unique, "gen_ai.response.model", "gen_ai.request.model"), MAX_MODEL),
-            "config_snapshot": {"name": root.name, "service": _first([root], "service.name")},
+            "config_snapshot": storable({"name": root.name, "service": _first([root], "service.name")}, MAX_JSON_BYTES),
         },
     )
     for place, span in enumerate(unique, 1):
@@ -155,7 +152,7 @@ def _trace(trace: str, spans: list[Span], origin: Origin, found: Imported) -> No
             "error_message": root.said if failed else None,
         },
     )
-    found.events += line.take()
+    return line.take()
 
 
 def attributes(pairs: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -168,7 +165,7 @@ def _value(value: Any) -> Any:
         return None
     (kind, held), *_ = value.items()
     match kind:
-        case "intValue" if isinstance(held, str) and held.lstrip("-").isdigit():
+        case "intValue" if isinstance(held, str) and INTEGER.fullmatch(held):
             return int(held)
         case "arrayValue":
             return [_value(item) for item in _list(held, "values")]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from producers.imports.imported import (
+    DAY_MS,
     MAX_JSON_BYTES,
     MAX_LABEL,
     MAX_MODEL,
@@ -16,6 +17,7 @@ from producers.imports.imported import (
     instant,
     json_object,
     money,
+    of_whole,
     text,
     timeline,
 )
@@ -42,13 +44,20 @@ def events(content: bytes, name: str, origin: Origin) -> Imported:
         if not isinstance(result, dict):
             found.refused.append(Refused(f"result {place}", "it is no object"))
             continue
+        checks = _object(result.get("gradingResult")).get("componentResults") or []
+        if not isinstance(checks, list) or not all(isinstance(check, dict) for check in checks):
+            found.refused.append(Refused(f"result {place}", "its gradingResult.componentResults is no list of objects"))
+            continue
         line = timeline(origin, KIND, [evaluation, place, result.get("id"), _prompt(result)], began)
-        _result(result, evaluation, line)
+        _result(result, checks, evaluation, line)
         found.events += line.take()
     return found
 
 
-def _result(result: dict[str, Any], evaluation: str | None, line: Timeline) -> None:
+read = of_whole(events)
+
+
+def _result(result: dict[str, Any], checks: list[dict[str, Any]], evaluation: str | None, line: Timeline) -> None:
     provider, model = _provider(result.get("provider"))
     case = _object(result.get("testCase"))
     line.add(
@@ -74,13 +83,12 @@ def _result(result: dict[str, Any], evaluation: str | None, line: Timeline) -> N
     response = _object(result.get("response"))
     output = response.get("output")
     said = output if isinstance(output, str) else None
-    grading = _object(result.get("gradingResult"))
-    line.now_ms += count(result.get("latencyMs")) or 0
-    for place, check in enumerate(grading.get("componentResults") or [], 1):
-        _check(_object(check), place, said, line)
+    line.now_ms += min(count(result.get("latencyMs")) or 0, DAY_MS)
+    for place, check in enumerate(checks, 1):
+        _check(check, place, said, line)
     tokens = _object(result.get("tokenUsage") or response.get("tokenUsage"))
     error = text(result.get("error") or response.get("error"), MAX_JSON_BYTES)
-    is_failed = bool(error) and not grading
+    is_failed = bool(error) and not _object(result.get("gradingResult"))
     cost = result.get("cost")
     line.add(
         "run.finished",

@@ -22,6 +22,7 @@ from producers.imports.imported import (
     json_object,
     milliseconds,
     money,
+    of_whole,
     shown,
     text,
     timeline,
@@ -105,6 +106,9 @@ def events(content: bytes, name: str, origin: Origin) -> Imported:
         line.add("run.updated", line.run, "", finish)
     found.events = line.take()
     return found
+
+
+read = of_whole(events)
 
 
 def _stages(stages: Any, line: Timeline, found: Imported) -> None:

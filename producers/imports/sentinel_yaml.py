@@ -16,6 +16,7 @@ from producers.imports.imported import (
     Origin,
     Refused,
     Unreadable,
+    of_whole,
     text,
     timeline,
 )
@@ -37,6 +38,9 @@ def events(content: bytes, name: str, origin: Origin) -> Imported:
     if not found.events and not found.refused:
         raise Unreadable(f"{name} holds no definition")
     return found
+
+
+read = of_whole(events)
 
 
 def _documents(whole: str) -> list[str]:

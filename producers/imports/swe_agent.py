@@ -1,7 +1,7 @@
 """Recorded runs of SWE-agent, as producers/swe_agent.py reads them."""
 
 from producers import swe_agent
-from producers.imports.imported import Imported, Origin, Unreadable
+from producers.imports.imported import Imported, Origin, Unreadable, of_whole
 
 
 def events(content: bytes, name: str, origin: Origin) -> Imported:
@@ -11,3 +11,6 @@ def events(content: bytes, name: str, origin: Origin) -> Imported:
     except swe_agent.UnreadableTrajectory as error:
         raise Unreadable(str(error)) from None
     return Imported(made)
+
+
+read = of_whole(events)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from producers.imports import junit
+from producers.imports.imported import Imported, Origin, of_whole
 from tests.support import commands
 from tests.support.installation import Installation
 from workers.cli import imports
@@ -130,6 +132,41 @@ async def test_what_no_worker_stores_is_not_verified(installation: Installation)
     assert done.returncode == 4
     assert "run_event: 0 of 2 events are stored" in done.stderr
     assert file.exists()
+
+
+async def test_a_file_that_its_importer_fails_on_harms_no_other(installation: Installation) -> None:
+    """It is named, with the error and its place, and stays; those before and behind it are verified and archived."""
+    await installation.create_topics()
+    worker = await installation.worker("--family", "execution").ready()
+    inbox, archive = installation.folder / "inbox", installation.folder / "archive"
+    inbox.mkdir()
+    for name in "abc":
+        (inbox / f"{name}.xml").write_text(f'<testsuite name="{name}"><testcase name="x"/></testsuite>')
+    arguments = ["import", "junit", str(inbox), "--tenant", "acme", "--archive", str(archive)]
+    done = commands.run(arguments, os.environ | installation.environment, first=_failing_on_b)
+    assert done.returncode == 4, done.stderr
+    line = _falls.__code__.co_firstlineno + 2
+    assert (
+        f"b.xml: the importer fails on it, all of it is left out: KeyError in _falls at line {line}: a defect of ours"
+        in (" ".join(done.stderr.split()))
+    )
+    assert "imported 2 of 3 files, 8 events" in done.stderr
+    assert "verified: 8 events are stored" in done.stderr
+    assert [sorted(path.name for path in folder.iterdir()) for folder in (inbox, archive)] == [
+        ["b.xml"],
+        ["a.xml", "c.xml"],
+    ]
+    assert await worker.stop() == 0
+
+
+def _failing_on_b() -> None:
+    junit.read = of_whole(_falls)
+
+
+def _falls(content: bytes, name: str, origin: Origin) -> Imported:
+    if name.endswith("b.xml"):
+        raise KeyError(name)
+    return junit.events(content, name, origin)
 
 
 def _in_a_hurry() -> None:

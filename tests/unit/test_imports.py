@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from contracts.window import TimeWindow
 from producers.imports import junit, otel, promptfoo, runs_json, sentinel_yaml, swe_agent
 from producers.imports.imported import Imported, Importer, Origin, Refused, Unreadable
 from producers.imports.jsonl import BadMapping, importer, mapping
+from workers.importing import UIDS_AT_ONCE, Expected
 
 ORIGIN = Origin("acme", "/importers/test")
 WINDOW = TimeWindow(datetime(2000, 1, 1, tzinfo=UTC))
@@ -121,6 +122,17 @@ version: 2
 """
 
 
+def _read(read: Importer, content: bytes, name: str = "x") -> Imported:
+    items = list(read(BytesIO(content), name, ORIGIN))
+    refused = [item for item in items if isinstance(item, Refused)]
+    return Imported([item for item in items if not isinstance(item, Refused)], refused)
+
+
+def _lines(mapped: str, *lines: Any) -> Imported:
+    content = b"".join(line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n" for line in lines)
+    return _read(importer(mapping(mapped, "m.yaml")), content)
+
+
 def _short(imported: Imported) -> list[tuple[str, Any]]:
     telling = {"node.executed": "node_name", "assertion.evaluated": "passed", "file.produced": "filename"}
     telling |= {"run.finished": "status", "definition.saved": "name", "run.started": "external_ref"}
@@ -201,7 +213,7 @@ def test_promptfoo_results_are_runs_with_their_checks() -> None:
 
 def test_a_trace_is_a_run_and_its_spans_are_nodes() -> None:
     """In the order in which they began, with the model and tokens of GenAI's attributes; the root says how it ended."""
-    found = otel.events(OTEL + b"\n{broken\n", "t.jsonl", ORIGIN)
+    found = _read(otel.read, OTEL + b"\n{broken\n")
     assert found.refused == [Refused("line 2", "it is no JSON")]
     assert _short(found) == [
         ("run.started", "t1"), ("node.executed", "agent"), ("node.executed", "chat gpt"), ("run.finished", "failed")
@@ -273,7 +285,7 @@ def test_lines_become_what_the_mapping_says() -> None:
         {"kind": "other"},
     ]
     content = "\n".join(map(json.dumps, lines)).encode() + b"\nnot json\n"
-    found = importer(mapping(MAPPING, "m.yaml"))(content, "x.jsonl", ORIGIN)
+    found = _read(importer(mapping(MAPPING, "m.yaml")), content)
     assert [refused.item for refused in found.refused] == ["line 3", "line 4"]
     started, error = found.events
     assert (started["type"], started["subject"], len(started["id"])) == ("siltstone.session.started.v1", "s1", 36)
@@ -284,12 +296,16 @@ def test_lines_become_what_the_mapping_says() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("events: [", "m.yaml, line 1: it is no YAML"),
+        ("events: [", "m.yaml: it is no YAML in its line 1"),
         ("a: 1", "m.yaml: a mapping with a list `events` is expected"),
         ("events: [{type: run.started}]", "m.yaml, event 1: it needs type, subject and data"),
         ("events: [{type: nothing, subject: a, data: {}}]", "m.yaml, event 1: nothing is no type of event"),
         ("events: [{type: run.started, subject: a, data: {}, more: 1}]", "m.yaml, event 1: unknown: more"),
         ("events: [{type: run.started, subject: a, data: 1}]", "m.yaml, event 1: when and data are mappings"),
+        ("events: [{type: run.started, subject: a, data: {x: [2024-01-01]}}]", "2024-01-01 is a date to YAML"),
+        ("events: [{type: run.started, subject: a, time: 2024-01-01T00:00:00, data: {}}]", "is a datetime to YAML"),
+        ("events: [{type: run.started, subject: a, data: {x: .nan}}]", "m.yaml, event 1: nan is a float to YAML"),
+        ("events: [{type: run.started, subject: a, data: {on: 1}}]", "m.yaml, event 1: True is a bool to YAML"),
     ],
 )
 def test_a_mapping_that_cannot_be_used_says_where(text: str, said: str) -> None:
@@ -299,12 +315,101 @@ def test_a_mapping_that_cannot_be_used_says_where(text: str, said: str) -> None:
     assert said in str(raised.value)
 
 
+def test_suites_may_nest_to_any_depth() -> None:
+    """Only a suite with test cases of its own, or with nothing in it, is a run."""
+    depth = 20_000
+    case = b'<testcase name="x"/>'
+    nested = b'<testsuite name="a">' * depth + case + b"</testsuite>" * depth
+    found = _read(junit.read, nested)
+    assert _short(found) == [
+        ("run.started", "a"), ("node.executed", "x"), ("assertion.evaluated", True), ("run.finished", "completed")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("checks", [5, [5], {"a": 1}])
+def test_a_result_whose_checks_are_none_is_refused(checks: Any) -> None:
+    """By its place; the others are imported."""
+    odd = {"provider": "local", "gradingResult": {"componentResults": checks}}
+    results = {"results": {"version": 3, "results": [odd, {"provider": "local"}]}}
+    found = _read(promptfoo.read, json.dumps(results).encode())
+    assert found.refused == [Refused("result 1", "its gradingResult.componentResults is no list of objects")]
+    assert _short(found) == [("run.started", None), ("run.finished", "completed")]
+
+
+def test_numbers_and_texts_that_none_expects_fail_no_importer() -> None:
+    """Digits of other kinds, a lone surrogate, times at the end of time."""
+    suite = '<testsuite name="a" tests="²" timestamp="9999-12-31T23:59:59" time="1e14"><testcase name="x" time="1e14"/>'
+    assert len(_read(junit.read, f"{suite}</testsuite>".encode()).events) == 4
+    odd = [_attribute("service.name", stringValue="\ud800"), _attribute("n", intValue="²")]
+    request = {"resourceSpans": [{"resource": {"attributes": odd}, "scopeSpans": [{"spans": SPANS}]}]}
+    [started] = _of(_read(otel.read, json.dumps(request).encode()), "run.started")
+    assert started["config_snapshot"] == {"name": "agent", "service": "\ufffd"}
+    result = {"provider": "x", "latencyMs": 253402300799999}
+    file = {"results": {"version": 3, "timestamp": "9999-12-31T23:59:59Z", "results": [result]}}
+    assert len(_read(promptfoo.read, json.dumps(file).encode()).events) == 2
+
+
+TWICE = """
+events:
+  - {type: extraction.recorded, subject: s, id: $id, time: $at, data: {agent_name: a, event_type: e, pattern: p}}
+  - {type: session.state_changed, subject: s, id: $id, time: $at, data: {state: failed}}
+  - {type: session.started, subject: s, id: $id, data: {agent_name: a}}
+  - {type: session.completed, when: {over: true}, subject: s, id: $id, time: $at, data: {}}
+"""
+
+
+def test_the_events_of_one_line_are_told_apart() -> None:
+    """Of those with the same id and time the second gets `#2`, in the order of the mapping."""
+    found = _lines(TWICE, {"id": 5, "at": 1_770_000_000}, {"id": 6, "at": 1_770_000_000, "over": True})
+    assert [event["id"] for event in found.events] == ["5", "5#2", "5", "6", "6#2", "6", "6#3"]
+    assert len({(event["id"], event["time"]) for event in found.events}) == 7
+
+
+@pytest.mark.parametrize("said", ["20 Nov 2026", "garbage", "", True, [1], 1e300])
+def test_a_line_whose_time_cannot_be_read_is_refused(said: Any) -> None:
+    """Nothing of it is imported, not even events that need no time of the line."""
+    found = _lines(TWICE, {"id": 1, "at": said}, {"id": 2, "at": None})
+    assert [refused.item for refused in found.refused] == ["line 1"]
+    assert found.refused[0].reason.startswith("its time ")
+    assert [event["id"] for event in found.events] == ["2", "2#2", "2#3"]
+
+
+def test_a_line_without_a_time_lies_its_number_after_the_start() -> None:
+    """In milliseconds; a blank line counts. Without --start the start is made of the whole file, which may grow."""
+    read, content = importer(mapping(TWICE, "m.yaml")), b'{"id": 1}\n\n{"id": 2}\n'
+    start = Origin("acme", "/importers/test", datetime(2026, 1, 1, tzinfo=UTC))
+    times = [item["time"] for item in read(BytesIO(content), "x", start) if not isinstance(item, Refused)]
+    assert times == ["2026-01-01T00:00:00.001Z"] * 3 + ["2026-01-01T00:00:00.003Z"] * 3
+    grown = [item for item in read(BytesIO(content + b'{"id": 3}'), "x", start) if not isinstance(item, Refused)]
+    assert grown[:6] == list(read(BytesIO(content), "x", start))
+    first = _lines(TWICE, content).events[0]["time"]
+    assert first.startswith("2024-01-01T")
+    assert first == _lines(TWICE, content).events[0]["time"] != _lines(TWICE, content + b'{"id": 3}').events[0]["time"]
+
+
+def test_lines_are_read_one_by_one() -> None:
+    """So that memory does not follow the size of a file."""
+    file = BytesIO(b'{"id": 1}\n{"id": 2}\n')
+    items = importer(mapping(TWICE, "m.yaml"))(file, "x", ORIGIN)
+    next(items)
+    assert file.tell() == len(b'{"id": 1}\n')
+
+
+def test_keys_are_read_again_in_parts() -> None:
+    """Every key once, in order, 16 bytes each and no more in memory."""
+    keys = [bytes([n % 251] * 16) for n in range(UIDS_AT_ONCE + 2)]
+    expected = Expected(bytearray(b"".join(keys)))
+    parts = list(expected.parts())
+    assert ([len(part) for part in parts], expected.rows) == ([UIDS_AT_ONCE, 2], len(keys))
+    assert [key for part in parts for key in part] == keys
+
+
 WHOLE: dict[str, tuple[Importer, bytes]] = {
-    "junit": (junit.events, JUNIT),
-    "promptfoo": (promptfoo.events, json.dumps(PROMPTFOO).encode()),
-    "otel": (otel.events, OTEL),
-    "runs-json": (runs_json.events, json.dumps(RUN).encode()),
-    "sentinel-yaml": (sentinel_yaml.events, YAML),
+    "junit": (junit.read, JUNIT),
+    "promptfoo": (promptfoo.read, json.dumps(PROMPTFOO).encode()),
+    "otel": (otel.read, OTEL),
+    "runs-json": (runs_json.read, json.dumps(RUN).encode()),
+    "sentinel-yaml": (sentinel_yaml.read, YAML),
     "jsonl": (importer(mapping(MAPPING, "m")), b'{"kind": "start", "session": {"id": "s"}, "agent": "a"}'),
 }
 
@@ -313,7 +418,7 @@ WHOLE: dict[str, tuple[Importer, bytes]] = {
 def test_the_same_file_makes_the_same_events_and_workers_take_each(kind: str) -> None:
     """Byte for byte, whatever the file is called; every event passes the contracts."""
     read, content = WHOLE[kind]
-    first, second = (read(content, "same", ORIGIN) for _ in range(2))
+    first, second = (_read(read, content) for _ in range(2))
     assert first == second
     assert len({event["id"] for event in first.events}) == len(first.events) > 0
     for event in first.events:
@@ -324,24 +429,24 @@ def test_the_same_file_makes_the_same_events_and_workers_take_each(kind: str) ->
 @pytest.mark.parametrize(
     ("read", "content", "said"),
     [
-        (junit.events, b"<a/>", "its root is <a>"),
-        (junit.events, b"{}", "no XML that can be read"),
-        (junit.events, b'<!DOCTYPE x [<!ENTITY a "b">]><testsuite/>', "no XML that can be read"),
-        (promptfoo.events, b"{}", "has no list results.results"),
-        (promptfoo.events, b'{"results": {"version": 9, "results": []}}', "version 9"),
-        (promptfoo.events, b"[]", "not the object"),
-        (otel.events, b"\n", "holds no spans"),
-        (runs_json.events, b"{}", "has no id"),
-        (runs_json.events, b"{", "is no JSON"),
-        (runs_json.events, b"\xff", "is no UTF-8 at byte 0"),
-        (sentinel_yaml.events, b"\xff", "is no UTF-8 at byte 0"),
-        (sentinel_yaml.events, b"---\n---\n", "holds no definition"),
-        (swe_agent.events, b"{}", "cannot be imported"),
+        (junit.read, b"<a/>", "its root is <a>"),
+        (junit.read, b"{}", "no XML that can be read"),
+        (junit.read, b'<!DOCTYPE x [<!ENTITY a "b">]><testsuite/>', "no XML that can be read"),
+        (promptfoo.read, b"{}", "has no list results.results"),
+        (promptfoo.read, b'{"results": {"version": 9, "results": []}}', "version 9"),
+        (promptfoo.read, b"[]", "not the object"),
+        (otel.read, b"\n", "holds no spans"),
+        (runs_json.read, b"{}", "has no id"),
+        (runs_json.read, b"{", "is no JSON"),
+        (runs_json.read, b"\xff", "is no UTF-8 at byte 0"),
+        (sentinel_yaml.read, b"\xff", "is no UTF-8 at byte 0"),
+        (sentinel_yaml.read, b"---\n---\n", "holds no definition"),
+        (swe_agent.read, b"{}", "cannot be imported"),
     ],
 )
-def test_a_file_that_is_none_says_so(read: Callable[..., Imported], content: bytes, said: str) -> None:
+def test_a_file_that_is_none_says_so(read: Importer, content: bytes, said: str) -> None:
     """With its name, and what was expected."""
     with pytest.raises(Unreadable) as raised:
-        read(content, "the-file", ORIGIN)
+        _read(read, content, "the-file")
     assert "the-file" in str(raised.value)
     assert said in str(raised.value)

@@ -13,7 +13,7 @@ import typer
 from contracts.window import TimeWindow
 from persistence.database import READER, Database
 from producers.event_lines import Outgoing, RefusedLine
-from producers.imports.imported import Importer, Origin
+from producers.imports.imported import Importer, Origin, Refused
 from workers import importing
 from workers.cli.database import with_database
 from workers.cli.environment import settings
@@ -74,7 +74,7 @@ def _add(kind: Kind) -> None:
         output: How = Output.table,
     ) -> None:
         origin = _origin(tenant, source or f"/importers/{kind.name}", start)
-        importer: Importer = _module(kind.name, kind.module).events
+        importer: Importer = _module(kind.name, kind.module).read
         Work(importer, origin, settings(), list(_files(files))).do(output, archive, dry_run=dry_run, verify=verify)
 
     command.__doc__ = f"{kind.what} The same file again changes nothing."
@@ -181,20 +181,22 @@ class Work:
         read = self._settings
         window = TimeWindow(read.oldest_time, read.retention_months)
         for path in self._paths:
+            file = File(path)
             try:
-                file, records = importing.read(path, self._importer, self._origin, window, read.topic_prefix)
+                for taken in importing.read(file, self._importer, self._origin, window, read.topic_prefix):
+                    if not isinstance(taken, Refused):
+                        yield taken
+                    elif file.refused <= SHOWN:
+                        say(printable(f"{path}: {taken.item}: {taken.reason}"))
             except importing.NotRead as error:
                 self._failed.add(path)
                 say(printable(str(error)))
-                continue
-            self._files.append(file)
-            for refused in file.refused[:SHOWN]:
-                say(printable(f"{path}: {refused.item}: {refused.reason}"))
             if file.refused:
                 self._failed.add(path)
-                if len(file.refused) > SHOWN:
-                    say(f"{path}: … and {len(file.refused) - SHOWN} more")
-            yield from records
+                if file.refused > SHOWN:
+                    say(f"{path}: … and {file.refused - SHOWN} more")
+            if file.kinds or path not in self._failed:
+                self._files.append(file)
 
 
 def _module(name: str, module: str) -> ModuleType:
