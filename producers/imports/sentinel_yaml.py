@@ -3,73 +3,86 @@
 A definition keeps its text beside its JSON, byte for byte, so that the same YAML can be written again.
 """
 
-from typing import Any
-
-import yaml
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 from producers.imports.imported import (
     MAX_JSON_BYTES,
     MAX_LABEL,
     MAX_MODEL,
     MAX_NAME,
-    Imported,
+    Item,
     Origin,
     Refused,
     Unreadable,
-    of_whole,
     text,
     timeline,
 )
+from producers.imports.yaml_text import BadYaml, load
 from producers.storable import json_bytes, storable
 
 KIND = "sentinel-yaml"
+BOM = "\ufeff"
 
 
-def events(content: bytes, name: str, origin: Origin) -> Imported:
-    """A definition.saved for each document that is a definition; the others are refused."""
+def read(file: BinaryIO, name: str, origin: Origin) -> Iterator[Item]:
+    """A definition.saved for each document that is a definition, one in memory at a time; the others are refused."""
     try:
-        whole = content.decode()
+        whole = file.read().decode()
     except UnicodeDecodeError as error:
         raise Unreadable(f"{name} is no UTF-8 at byte {error.start}; definitions are YAML in UTF-8") from None
-    found = Imported()
+    place = 0
     for place, document in enumerate(_documents(whole), 1):
-        if document.strip():
-            _definition(document, place, origin, found)
-    if not found.events and not found.refused:
+        yield _definition(document, f"document {place}", origin)
+    if not place:
         raise Unreadable(f"{name} holds no definition")
-    return found
 
 
-read = of_whole(events)
+def _documents(whole: str) -> Iterator[str]:
+    """The text of each document that holds more than comments, without the `---` before it.
 
-
-def _documents(whole: str) -> list[str]:
-    """The text of each document: what stands between lines of `---`, which belong to none."""
-    documents: list[list[str]] = [[]]
+    Directives (`%YAML 1.1`) stay with the document that they stand before, and its `---` with them.
+    """
+    lines: list[str] = []
     for line in whole.splitlines(keepends=True):
-        if line.rstrip() == "---":
-            documents.append([])
+        if not _is_mark(line, "---") or (any(map(_is_directive, lines)) and not any(map(_is_content, lines))):
+            lines.append(line)
         else:
-            documents[-1].append(line)
-    return ["".join(lines) for lines in documents]
+            yield from _kept(lines)
+            lines = [] if line.rstrip() == "---" else [line.removeprefix("---")]
+        if _is_mark(line, "..."):
+            yield from _kept(lines)
+            lines = []
+    yield from _kept(lines)
 
 
-def _definition(document: str, place: int, origin: Origin, found: Imported) -> None:
-    item = f"document {place}"
+def _kept(lines: list[str]) -> list[str]:
+    return ["".join(lines)] if any(map(_is_content, lines)) else []
+
+
+def _is_mark(line: str, mark: str) -> bool:
+    return line.startswith(mark) and not line[len(mark) : len(mark) + 1].strip()
+
+
+def _is_directive(line: str) -> bool:
+    return line.lstrip(BOM).startswith("%")
+
+
+def _is_content(line: str) -> bool:
+    said = line.lstrip(BOM + " \t\r\n")
+    return bool(said) and not (said.startswith(("#", "%")) or _is_mark(line, "---") or _is_mark(line, "..."))
+
+
+def _definition(document: str, item: str, origin: Origin) -> Item:
+    if json_bytes(document) > MAX_JSON_BYTES:
+        return Refused(item, f"it has more than {MAX_JSON_BYTES} bytes")
     try:
-        spec = yaml.safe_load(document)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" in its line {mark.line + 1}" if mark else ""
-        found.refused.append(Refused(item, f"it is no YAML{where}"))
-        return
+        spec = load(document)
+    except BadYaml as error:
+        return Refused(item, str(error))
     title = text(spec.get("name"), MAX_NAME) if isinstance(spec, dict) else None
     if not isinstance(spec, dict) or title is None:
-        found.refused.append(Refused(item, "it is no mapping with a name"))
-        return
-    if json_bytes(document) > MAX_JSON_BYTES:
-        found.refused.append(Refused(f"{item}, {title}", f"it has more than {MAX_JSON_BYTES} bytes"))
-        return
+        return Refused(item, "it is no mapping with a name")
     model, provider = spec.get("model"), spec.get("provider")
     line = timeline(origin, KIND, [title, document], None)
     version = spec.get("version")
@@ -88,7 +101,8 @@ def _definition(document: str, place: int, origin: Origin, found: Imported) -> N
             "spec_yaml": document,
         },
     )
-    found.events += line.take()
+    [event] = line.take()
+    return event
 
 
 def _json(value: Any) -> Any:

@@ -264,13 +264,13 @@ def test_a_run_that_is_not_over_is_not_finished() -> None:
 
 def test_definitions_keep_their_text_to_the_byte() -> None:
     """Written again from what is stored, a document is what it was."""
-    found = sentinel_yaml.events(YAML, "t.yaml", ORIGIN)
+    found = _read(sentinel_yaml.read, YAML)
     assert _short(found) == [("definition.saved", "polite"), ("definition.saved", "second")]
     first, second = _of(found, "definition.saved")
     assert "---\n".join(d["spec_yaml"] for d in (first, second)).encode() == YAML
     assert (first["provider"], first["model"], first["kind"], second["version"]) == ("openai", "gpt-4o", "test", "2")
     assert first["spec"]["assertions"] == [{"type": "contains", "value": "hi"}]
-    half = sentinel_yaml.events(b"name: a\n---\n- 1\n---\n{\n", "t.yaml", ORIGIN)
+    half = _read(sentinel_yaml.read, b"name: a\n---\n- 1\n---\n{\n")
     assert len(half.events) == 1
     assert half.refused == [
         Refused("document 2", "it is no mapping with a name"), Refused("document 3", "it is no YAML in its line 2")
@@ -334,6 +334,47 @@ def test_a_result_whose_checks_are_none_is_refused(checks: Any) -> None:
     found = _read(promptfoo.read, json.dumps(results).encode())
     assert found.refused == [Refused("result 1", "its gradingResult.componentResults is no list of objects")]
     assert _short(found) == [("run.started", None), ("run.finished", "completed")]
+
+
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        (b"--- # first\nname: a\n--- # second\nname: b\n", [" # first\nname: a\n", " # second\nname: b\n"]),
+        (b"%YAML 1.1\n---\nname: a\n...\n", ["%YAML 1.1\n---\nname: a\n...\n"]),
+        (b"name: a\n...\n%YAML 1.1\n--- # b\nname: b\n", ["name: a\n...\n", "%YAML 1.1\n--- # b\nname: b\n"]),
+        (b"\xef\xbb\xbf# a license\n\n---\nname: a\n---\n# the end\n", ["name: a\n"]),
+        (b'--- {name: a}\r\n---\r\nname: "b\r\n  ---"\r\n', [" {name: a}\r\n", 'name: "b\r\n  ---"\r\n']),
+        (b"---\nname: a\n---x: 1\n", ["name: a\n---x: 1\n"]),
+    ],
+)
+def test_documents_begin_as_yaml_lets_them(content: bytes, texts: list[str]) -> None:
+    """A comment behind `---`, directives, an end; what holds comments alone is no document."""
+    found = _read(sentinel_yaml.read, content)
+    assert ([d["spec_yaml"] for d in _of(found, "definition.saved")], found.refused) == (texts, [])
+
+
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 30))
+MERGED = "a0: &a0 {k: x}\n" + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 30))
+
+
+@pytest.mark.parametrize("bomb", [BOMB, MERGED, "x: &a [*a]\n"], ids=["lists", "merged", "itself"])
+def test_what_aliases_expand_to_has_a_bound(bomb: str) -> None:
+    """A definition that passes it is refused, its neighbour imported; a mapping that does cannot be used."""
+    said = "its aliases expand to more than 524288 nodes and characters"
+    found = _read(sentinel_yaml.read, f"name: bomb\n{bomb}---\nname: a\nx: &a [1]\ny: [*a, *a]\n".encode())
+    assert found.refused == [Refused("document 1", said)]
+    assert [d["spec"] for d in _of(found, "definition.saved")] == [{"name": "a", "x": [1], "y": [[1], [1]]}]
+    with pytest.raises(BadMapping) as raised:
+        mapping(bomb, "m.yaml")
+    assert str(raised.value) == f"m.yaml: {said}"
+
+
+@pytest.mark.parametrize("value", ["!!timestamp x", "!!bool x", "!!int ''", "2024-99-99", "!!set [a]", "&a [*b]"])
+def test_a_value_that_yaml_has_not_is_refused(value: str) -> None:
+    """Whatever the library makes of it."""
+    found = _read(sentinel_yaml.read, f"name: a\nx: {value}\n---\nname: b\n".encode())
+    assert [d["name"] for d in _of(found, "definition.saved")] == ["b"]
+    assert [(refused.item, refused.reason[:13]) for refused in found.refused] == [("document 1", "it is no YAML")]
 
 
 def test_numbers_and_texts_that_none_expects_fail_no_importer() -> None:
