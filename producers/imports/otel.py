@@ -4,6 +4,7 @@ What GenAI's conventions say of models and tokens (attributes `gen_ai.*`) goes i
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -147,8 +148,8 @@ def _trace(trace: str, spans: list[Span], origin: Origin) -> list[dict[str, Any]
         {
             "status": "failed" if failed else "completed",
             "duration_ms": round((ended - unique[0].began).total_seconds() * 1000),
-            "tokens_input": _sum(unique, "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"),
-            "tokens_output": _sum(unique, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"),
+            "tokens_input": _tokens(unique, "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"),
+            "tokens_output": _tokens(unique, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"),
             "error_message": root.said if failed else None,
         },
     )
@@ -192,9 +193,25 @@ def _first(spans: Iterable[Span], *names: str) -> Any:
     return next((s.attributes[n] for n in names for s in spans if s.attributes.get(n) is not None), None)
 
 
-def _sum(spans: Iterable[Span], *names: str) -> int | None:
-    """Of each span the first of these attributes, together; None when no span has any."""
-    found = [
-        n for s in spans if (n := count(next((s.attributes[k] for k in names if k in s.attributes), None))) is not None
-    ]
-    return sum(found) if found else None
+def _tokens(spans: list[Span], *names: str) -> int | None:
+    """The tokens of a trace: those of its topmost spans, by what stands first of these attributes; None without any.
+
+    A span's tokens are those of its children when they have any, else its own: many agents sum up what theirs used.
+    """
+    known = {span.id for span in spans}
+    over = {span.id: span.parent if span.parent in known else None for span in spans}
+    inner, tokens = defaultdict[str | None, list[Span]](list), defaultdict[str | None, list[int]](list)
+    for span in spans:
+        inner[over[span.id]].append(span)
+    order = inner[None]
+    for span in order:  # it grows: parents stand before their children
+        order += inner[span.id]
+    for span in reversed(order):
+        used = tokens[span.id] or _own(span, names)
+        tokens[over[span.id]] += [sum(used)] if used else []
+    return sum(tokens[None]) if tokens[None] else None
+
+
+def _own(span: Span, names: Iterable[str]) -> list[int]:
+    own = count(next((span.attributes[name] for name in names if name in span.attributes), None))
+    return [] if own is None else [own]

@@ -76,7 +76,7 @@ def events(content: bytes, name: str, origin: Origin) -> Imported:
         raise Unreadable(f"{name} has no id: one of {', '.join(ID)} is expected")
     started, ended = instant(members.take(*STARTED)), instant(members.take(*ENDED))
     line, found = timeline(origin, KIND, str(identity), started), Imported()
-    status = STATUSES.get(str(members.take("status", "state") or "completed").lower())
+    status = _status(members)
     stages, files = members.take(*STAGES), members.take(*FILES)
     finish = {
         "results_summary": storable(members.take(*RESULTS), MAX_JSON_BYTES),
@@ -99,6 +99,8 @@ def events(content: bytes, name: str, origin: Origin) -> Imported:
     if current or progress is not None:
         line.add("run.progressed", line.run, "", {"current_stage": current, "progress_percent": progress})
     _files(files, line, found)
+    if status not in STATUSES.values():
+        found.refused.append(Refused("the run's end", f"its status {status!r} is not known"))
     if status in ("completed", "failed", "cancelled"):
         _move_to(line, ended)
         line.add("run.finished", line.run, "", {"status": status, **finish})
@@ -111,6 +113,12 @@ def events(content: bytes, name: str, origin: Origin) -> Imported:
 read = of_whole(events)
 
 
+def _status(members: Members) -> str:
+    """One of the values of STATUSES, else what is said; what says nothing is completed."""
+    said = str(members.take("status", "state") or "completed").lower()
+    return STATUSES.get(said, clean(said)[:MAX_LABEL])
+
+
 def _stages(stages: Any, line: Timeline, found: Imported) -> None:
     """A list of stages, or an object of them by name."""
     items = (
@@ -121,10 +129,9 @@ def _stages(stages: Any, line: Timeline, found: Imported) -> None:
     for place, item in enumerate(items if isinstance(items, list) else [], 1):
         stage = Members(item if isinstance(item, dict) else {"name": item})
         name = text(stage.take("name", "stage", "id", "title"), MAX_NAME)
-        said = str(stage.take("status", "state") or "completed").lower()
-        status = STATUSES.get(said)
-        if name is None or status is None:
-            reason = "it has no name" if name is None else f"its status {clean(said)[:50]!r} is not known"
+        status = _status(stage)
+        if name is None or status not in STATUSES.values():
+            reason = "it has no name" if name is None else f"its status {status!r} is not known"
             found.refused.append(Refused(f"stage {place}", reason))
             continue
         began, ended = instant(stage.take(*STARTED)), instant(stage.take(*ENDED))

@@ -336,6 +336,36 @@ def test_a_result_whose_checks_are_none_is_refused(checks: Any) -> None:
     assert _short(found) == [("run.started", None), ("run.finished", "completed")]
 
 
+def _tokens(*spans: tuple[str, str | None, dict[str, int]]) -> tuple[int | None, int | None]:
+    made = [
+        _span(own, own, place, 10_000, parentSpanId=parent, attributes=[
+            _attribute(f"gen_ai.usage.{name}_tokens", intValue=n) for name, n in used.items()
+        ])
+        for place, (own, parent, used) in enumerate(spans, 1)
+    ]  # fmt: skip
+    request = {"resourceSpans": [{"scopeSpans": [{"spans": made}]}]}
+    [finished] = _of(_read(otel.read, json.dumps(request).encode()), "run.finished")
+    return finished.get("tokens_input"), finished.get("tokens_output")
+
+
+def test_tokens_that_a_span_sums_up_count_once() -> None:
+    """A span's tokens are those of its children when they have any, else its own; the run's are its root's."""
+    agent, chat = {"input": 100, "output": 9}, {"input": 50, "output": 4}
+    assert _tokens(("a", None, agent), ("b", "a", chat), ("c", "a", chat)) == (100, 8)
+    assert _tokens(("c", "b", chat), ("b", "a", {}), ("a", None, agent)) == (50, 4)
+    assert _tokens(("a", None, agent), ("b", "a", {}), ("c", "a", {"output": 1})) == (100, 1)
+    assert _tokens(("a", None, {}), ("b", "a", {})) == (None, None)
+    assert _tokens(("a", None, agent), ("b", "lost", chat)) == (150, 13)
+
+
+def test_a_run_whose_status_nobody_knows_says_so() -> None:
+    """All but its end is imported."""
+    run = {"id": "7", "status": "Weird-State", "stages": {"a": "complete"}, "cost": 0.5}
+    found = _read(runs_json.read, json.dumps(run).encode())
+    assert _short(found) == [("run.started", "7"), ("node.executed", "a"), ("run.updated", None)]
+    assert found.refused == [Refused("the run's end", "its status 'weird-state' is not known")]
+
+
 @pytest.mark.parametrize(
     ("content", "texts"),
     [
