@@ -3,17 +3,16 @@
 Both take time linear in the text: a line is read once, and at most MAX_LINE_CHARACTERS of it are matched.
 """
 
-import ast
 import re
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from producers.parsing import parses
+
 MAX_LINE_CHARACTERS = 4_096  # of a line that is matched and kept
 MAX_MATCH_CHARACTERS = 1_024  # of the matched part that is kept
 MAX_LANGUAGE_CHARACTERS = 50
-MAX_PARSED_CHARACTERS = 262_144  # longer Python is not parsed
 MAX_BLOCK_CHARACTERS = 1_048_576  # of a block that are kept: no event holds more
 
 # By how far an error reaches: the machine, the program, the agent's own code or command, a question.
@@ -33,7 +32,6 @@ RISK = {
 # Patterns that a file's text may hold without anything having gone wrong where it was read.
 READABLE = frozenset({"python_traceback", "python_exception", "syntax_error", "lint_error", "test_failure"})
 
-_PYTHON = frozenset({"python", "python3", "py"})
 _TRACEBACK = "Traceback (most recent call last):"
 _SYNTAX = ("SyntaxError", "IndentationError", "TabError")
 _FENCE = re.compile(r"([ \t]*)(`{3,}|~{3,})(.*)")
@@ -67,7 +65,7 @@ class CodeBlock(NamedTuple):
     line_end: int
     before: str | None  # the last line before the fence that is not blank
     closed: bool
-    parseable: bool | None  # None: no Python, or above MAX_PARSED_CHARACTERS
+    parseable: bool | None  # None: see producers/parsing.py; or content is not whole
     characters: int  # of the whole block; content has fewer of one above MAX_BLOCK_CHARACTERS
 
 
@@ -134,8 +132,7 @@ class Fences:
         content, characters = "\n".join(block.lines), block.characters - 1  # the last line's LF is not the block's
         language = block.info.strip().strip("{}.").split(maxsplit=1)[:1]
         name = language[0][:MAX_LANGUAGE_CHARACTERS] if language else None
-        is_python = name is not None and name.lower() in _PYTHON and characters == len(content)
-        parsed = _parses(content) if is_python else None
+        parsed = parses(name, content) if characters == len(content) else None
         return CodeBlock(content, name, block.line_start, line_end, self._before, closed, parsed, characters)
 
 
@@ -167,18 +164,6 @@ def _closes(line: str, indent: str, marks: str) -> bool:
 
 def _without(line: str, indent: str) -> str:
     return line[len(indent) :] if line.startswith(indent) else line.lstrip(" \t")
-
-
-def _parses(content: str) -> bool | None:
-    if len(content) > MAX_PARSED_CHARACTERS:
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            ast.parse(content)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return False
-    return True
 
 
 def errors(text: str) -> Iterator[ErrorLine]:

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,47 @@ async def states(installation: Installation) -> int:
     names = ("session", "code_block", "definition", "run", "exception")
     counts = [await installation.value(f"SELECT count(*) FROM {name}") for name in names]  # noqa: S608 - our own
     return sum(counts)
+
+
+def _without_grammars() -> None:
+    sys.modules["tree_sitter"] = None  # type: ignore[assignment]  # so that it cannot be imported
+
+
+async def test_where_code_is_judged_and_where_not_the_events_are_one(installation: Installation) -> None:
+    """What one installation says of a block and another does not is no conflict: what is stored first counts (G2)."""
+    await installation.create_topics()
+    worker = await installation.worker("--family", "extraction", "--family", "execution").ready()
+    for name, code in (("first", "a = b"), ("second", "a = c")):
+        run = {"trajectory": [{"action": "ls", "response": f"```js\n{code}\n```\n```python\n{code}\n```"}]}
+        (installation.folder / name).write_text(json.dumps(run))
+    imports = {
+        name: ["import", "swe-agent", str(installation.folder / name), "--tenant", "acme"]
+        for name in ("first", "second")
+    }
+    stored = """SELECT b.content, o.language, o.parseable FROM code_block_occurrence o
+        JOIN code_block b USING (tenant_id, digest) ORDER BY b.content, o.language"""
+
+    async def publish(name: str, first: Callable[[], None] | None) -> None:
+        done = commands.run(imports[name], os.environ | installation.environment, first=first)
+        assert done.returncode == 0, done.stderr
+        await settled(installation)
+
+    await publish("first", _without_grammars)
+    await publish("second", None)
+    rows = [tuple(row.values()) for row in await installation.fetch(stored)]
+    assert rows == [
+        ("a = b", "js", None),
+        ("a = b", "python", True),
+        ("a = c", "js", True),
+        ("a = c", "python", True),
+    ]
+
+    before = await installation.tables()
+    await publish("first", None)
+    await publish("second", _without_grammars)
+    assert await installation.tables() == before
+    assert installation.run("verify").returncode == 0
+    assert await worker.stop() == 0
 
 
 async def test_a_dry_run_counts_and_publishes_nothing(installation: Installation) -> None:
