@@ -107,7 +107,7 @@ class _Judge:
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,  # a Ctrl-C is not for it
+                process_group=0,  # a Ctrl-C is not for it
             )
 
     def answer(self, grammar: Grammar, source: bytes) -> bool | None:
