@@ -23,7 +23,7 @@ from contracts.registry import topic_of
 from contracts.window import TimeWindow
 from docs.generate import SDK_TYPES
 from docs.pages.sdk_types import sdk_types
-from siltstone import _client, _transport
+from siltstone import _client, _worker
 from siltstone._spool import Record, Spool, SpoolFull
 from siltstone.otel import SiltstoneSpanProcessor
 
@@ -274,6 +274,10 @@ def test_a_spool_keeps_order_and_its_limit(tmp_path: Path) -> None:
     again.put(records[600:])
     assert [record for _, record in spool.first(2_000)] == records
     assert (spool.may_send(), again.may_send()) == (True, False)
+    spool.let_others_send()
+    assert (again.may_send(), spool.may_send()) == (True, False)
+    again.let_others_send()
+    assert spool.may_send()
     spool.remove([number for number, _ in spool.first(500)])
     assert [record for _, record in again.first(1)] == records[500:501]
     with pytest.raises(SpoolFull):
@@ -287,7 +291,77 @@ def test_a_spool_keeps_order_and_its_limit(tmp_path: Path) -> None:
 @pytest.fixture
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of a program waits for no broker that is not there."""
-    monkeypatch.setattr(_transport, "EXIT_SECONDS", 0.1)
+    monkeypatch.setattr(_worker, "EXIT_SECONDS", 0.1)
+    monkeypatch.setattr(_worker, "STALLED_SECONDS", 0.1)
+
+
+def _away(spool: Path, **more: Any) -> siltstone.Client:
+    """A client whose broker is not there."""
+    return siltstone.configure(tenant="acme", kafka={"bootstrap.servers": "127.0.0.1:9"}, spool=spool, **more)
+
+
+def _lines(spool: Path) -> list[int]:
+    kept = Spool(spool, 0)
+    events = [json.loads(record.value) for _, record in kept.first(kept.count())]
+    return [event["data"]["line_number"] for event in events if "extraction" in event["type"]]
+
+
+def test_bursts_while_the_broker_is_away_are_kept_in_order(tmp_path: Path) -> None:
+    """More than is in flight and queued at once, faster than a program makes it; soon there is room for the next."""
+    transport = _away(tmp_path).transport
+    records = [Record("t", b"k", b"%700d" % number) for number in range(90_000)]
+    for burst in (records[:45_000], records[45_000:]):
+        for record in burst:
+            transport.put(record)
+        deadline = time.monotonic() + 8
+        while transport._queue.qsize() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    transport.close()
+    assert transport.dropped == 0
+    assert [record for _, record in Spool(tmp_path, 0).first(90_000)] == records
+
+
+def test_without_a_broker_events_are_on_disk_after_two_seconds(tmp_path: Path) -> None:
+    """While the program runs: a program that is killed then leaves them."""
+    session = siltstone.Session("bot", client=_away(tmp_path))
+    began = time.monotonic()
+    session.extraction(event_type="tool", pattern="p", line_number=1)
+    assert siltstone.flush(30)
+    assert 1.9 < time.monotonic() - began < 3
+    assert _lines(tmp_path) == [1]
+    session.extraction(event_type="tool", pattern="p", line_number=2)
+    began = time.monotonic()
+    assert siltstone.flush(30)
+    session._client.transport.close()
+    assert time.monotonic() - began < 2, "it is known by now that nobody answers"
+    assert _lines(tmp_path) == [1, 2]
+
+
+def test_another_configuration_waits_for_nothing(tmp_path: Path) -> None:
+    """What the one before had is kept behind the caller's back, and flushed with the rest; its sessions go on."""
+    session = siltstone.Session("bot", client=_away(tmp_path / "one"))
+    session.extraction(event_type="tool", pattern="p", line_number=1)
+    began = time.monotonic()
+    _away(tmp_path / "two")
+    assert time.monotonic() - began < 0.5
+    session.extraction(event_type="tool", pattern="p", line_number=2)
+    assert siltstone.flush(30)
+    session._client.transport.close()
+    assert _lines(tmp_path / "one") == [1, 2]
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+def test_how_many_events_were_dropped_is_told_at_the_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Not only of the first."""
+    client = _away(tmp_path, spool_max_bytes=1)
+    session = siltstone.Session("bot", client=client)
+    for number in range(5):
+        session.extraction(event_type="tool", pattern="p", line_number=number)
+        assert siltstone.flush(30)
+    client.transport.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{count} events were dropped: the spool is full; its limit is SILTSTONE_SPOOL_MAX_BYTES" for count in (1, 5)
+    ]
 
 
 @pytest.mark.usefixtures("in_a_hurry")
@@ -299,7 +373,7 @@ def test_an_event_that_is_too_large_is_dropped_alone(tmp_path: Path, caplog: pyt
         session.state("waiting")
     client.transport.close()
     assert (client.transport.dropped, Spool(tmp_path / "spool", 10_000).count()) == (1, 3)
-    assert "librdkafka refuses it" in caplog.text
+    assert "Kafka does not take it" in caplog.text
 
 
 @pytest.mark.usefixtures("in_a_hurry")

@@ -29,6 +29,7 @@ from siltstone._handles import (
     run,
     session,
 )
+from siltstone._transport import flush_all
 
 __all__ = [
     "BusinessException",
@@ -53,7 +54,8 @@ __all__ = [
 
 def flush(seconds: float = 10.0) -> bool:
     """Wait until every event so far is acknowledged or kept on disk; false when that took longer."""
-    return client().transport.flush(seconds)
+    client()
+    return flush_all(seconds)
 
 
 async def flush_async(seconds: float = 10.0) -> bool:

@@ -127,8 +127,8 @@ def configure(
     made = Client(named, source or "/siltstone/sdk", prefix, transport(kafka or {}, spool, spool_max_bytes))
     with _making:
         before, _client = _client, made
-    if before:
-        before.transport.close()
+    if before:  # what it has left is sent behind the caller's back; the end of the program waits for it
+        threading.Thread(target=before.transport.close, name="siltstone-close", daemon=True).start()
     return made
 
 

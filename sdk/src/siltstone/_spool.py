@@ -1,9 +1,11 @@
 """Events that could not be sent, on disk, in order: SQLite, which a crash of the program leaves whole."""
 
+import contextlib
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -14,6 +16,9 @@ CREATE TABLE IF NOT EXISTS event (
   number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL
 ) STRICT
 """
+
+whole = threading.RLock()
+"""Held while libraries hold locks of their own: a child that is forked then would find them taken, for ever."""
 
 
 class Record(NamedTuple):
@@ -36,31 +41,36 @@ class Spool:
         self.folder = folder
         self._max_bytes = max_bytes
         os.close(os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o600))
-        self._connection = sqlite3.connect(folder / FILE, timeout=BUSY_SECONDS, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")  # a power failure may take the last; a crash does not
-        self._connection.execute(TABLE)
+        with whole:
+            self._connection = sqlite3.connect(folder / FILE, timeout=BUSY_SECONDS, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")  # a power failure may take the last, no crash does
+            self._connection.execute(TABLE)
         self._lock: IO[bytes] | None = None
 
     def put(self, records: Iterable[Record]) -> None:
         """Keep records behind those that are there. Raises SpoolFull, and keeps none of them then."""
         kept = list(records)
-        if self.bytes() + sum(len(record.value) + len(record.key) for record in kept) > self._max_bytes:
-            raise SpoolFull
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.executemany("INSERT INTO event (topic, key, value) VALUES (?, ?, ?)", kept)
-        self._connection.execute("COMMIT")
+        with whole, self._transaction():
+            if self.bytes() + sum(len(record.value) + len(record.key) for record in kept) > self._max_bytes:
+                raise SpoolFull
+            self._connection.executemany("INSERT INTO event (topic, key, value) VALUES (?, ?, ?)", kept)
 
     def first(self, count: int) -> list[tuple[int, Record]]:
         """The first records, with their numbers."""
-        rows = self._connection.execute("SELECT * FROM event ORDER BY number LIMIT ?", (count,)).fetchall()
+        with whole:
+            rows = self._connection.execute("SELECT * FROM event ORDER BY number LIMIT ?", (count,)).fetchall()
         return [(number, Record(topic, key, value)) for number, topic, key, value in rows]
 
     def remove(self, numbers: Sequence[int]) -> None:
         """These were acknowledged."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.executemany("DELETE FROM event WHERE number = ?", [(number,) for number in numbers])
-        self._connection.execute("COMMIT")
+        with whole, self._transaction():
+            self._connection.executemany("DELETE FROM event WHERE number = ?", [(number,) for number in numbers])
+
+    def is_empty(self) -> bool:
+        """Whether it holds none."""
+        with whole:
+            return self._connection.execute("SELECT 1 FROM event LIMIT 1").fetchone() is None
 
     def count(self) -> int:
         """How many records it holds."""
@@ -88,9 +98,25 @@ class Spool:
             self._lock = lock
         return True
 
-    def close(self) -> None:
-        """Let go of everything."""
+    def let_others_send(self) -> None:
+        """What they put is theirs to send, while this process has nothing there."""
         if self._lock:
             self._lock.close()
             self._lock = None
-        self._connection.close()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.let_others_send()
+        with whole:
+            self._connection.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except (sqlite3.Error, SpoolFull):
+            if self._connection.in_transaction:  # else the next one could not begin
+                self._connection.execute("ROLLBACK")
+            raise

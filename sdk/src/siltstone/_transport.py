@@ -7,6 +7,7 @@ record that was sent twice is the same event twice: it is stored once.
 
 import atexit
 import logging
+import math
 import os
 import queue
 import sqlite3
@@ -14,23 +15,18 @@ import sys
 import threading
 import time
 import weakref
-from collections import deque
 from pathlib import Path
 from typing import Any
 
 import confluent_kafka
 
-from siltstone._spool import FILE, Record, Spool, SpoolFull
+from siltstone._flight import IN_FLIGHT, Flight
+from siltstone._spool import FILE, Record, Spool, whole
+from siltstone._worker import Records, Worker
 
-MAX_QUEUED = 20_000  # records between the caller and the thread; beyond it the newest are dropped, and counted
-IN_FLIGHT = 10_000  # handed to librdkafka and not acknowledged
-ACKNOWLEDGED_SECONDS = 10.0  # after it a record goes to the spool
-AT_ONCE = 500  # of the spool
-RETRY_SECONDS = 2.0
-SPOOL_SECONDS = 4.0  # that one part of the spool may take
-POLL_SECONDS = 0.05
-LINGER_SECONDS = 0.01
-EXIT_SECONDS = 3.0  # that the end of a program waits for acknowledgements
+MAX_QUEUED = 50_000  # records between the caller and the thread; beyond it the newest are dropped, and counted
+ACKNOWLEDGED_SECONDS = 10.0  # after it librdkafka gives a record up
+END_SECONDS = 16.0  # that the thread may take to end: it waits for 3 s at most, the rest is the disk's
 
 log = logging.getLogger("siltstone")
 logging.getLogger("siltstone.librdkafka").setLevel(logging.CRITICAL)  # it says of each try that a broker is away
@@ -54,28 +50,25 @@ class Transport:
             "logger": logging.getLogger("siltstone.librdkafka"),
         }
         self.folder, self._max_bytes = spool, spool_max_bytes
-        self._told = 0.0
-        self.dropped = 0
         self._begin()
         _transports.add(self)
 
     def _begin(self) -> None:
         """Without a thread yet. In a forked child too: the parent's does not run there, and sends what is queued."""
-        self._queue: queue.SimpleQueue[Record | threading.Event | None] = queue.SimpleQueue()
+        self._queue: Records = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._starting, self._closing, self._dropping = threading.Lock(), threading.Lock(), threading.Lock()
+        self.dropped = self._told = 0
+        self._told_at, self._why = -math.inf, ""
 
     def put(self, record: Record) -> None:
         """Hand a record over."""
         if self._queue.qsize() >= MAX_QUEUED:
-            self._drop(1, "the program makes events faster than they can be kept")
+            self.drop(1, "the program makes events faster than they can be kept")
             return
         self._queue.put(record)
         if self._thread is None:
-            try:
-                self.start()
-            except RuntimeError as error:  # the interpreter is about to end
-                self._drop(1, f"nothing can be sent any more: {error}")
+            self._try_start()
 
     def flush(self, seconds: float) -> bool:
         """Wait until everything put so far is acknowledged or in the spool; false when that took longer.
@@ -84,20 +77,28 @@ class Transport:
         """
         if self._thread is None and (self.folder / FILE).exists():
             self.start()
-        if self._thread is None or not self._thread.is_alive():
+        thread = self._thread
+        if thread is None or not thread.is_alive():
             return True
-        done = threading.Event()
+        done, deadline = threading.Event(), time.monotonic() + seconds
         self._queue.put(done)
-        return done.wait(seconds)
+        while not done.wait(0.1) and thread.is_alive() and time.monotonic() < deadline:
+            pass
+        return done.is_set()
 
     def close(self) -> None:
         """Flush, and end the thread."""
-        thread = self._thread
-        if thread is None:
-            return
-        self._queue.put(None)
-        thread.join(ACKNOWLEDGED_SECONDS + 2 * EXIT_SECONDS)
-        self._thread = None  # whatever comes even later begins anew
+        with self._closing:
+            thread = self._thread
+            if thread is not None:
+                self._queue.put(None)
+                thread.join(END_SECONDS)
+                self._thread = None  # whatever comes even later begins anew
+                atexit.unregister(self.close)
+                if not (thread.is_alive() or self._queue.empty()):  # it came just then
+                    self._try_start()
+            if self.dropped > self._told:
+                self._tell()
 
     def start(self) -> None:
         """Begin to send. Raises RuntimeError when the interpreter is about to end."""
@@ -109,164 +110,56 @@ class Transport:
                 if processes := sys.modules.get("multiprocessing.util"):  # whose children end without atexit
                     processes.Finalize(None, self.close, exitpriority=0)
 
-    def _drop(self, count: int, why: str) -> None:
-        """Say that events are lost, at most once in a while."""
-        self.dropped += count
-        if time.monotonic() - self._told > 60:  # noqa: PLR2004 - a minute
-            self._told = time.monotonic()
-            log.error("%d events were dropped: %s", self.dropped, why)
+    def _try_start(self) -> None:
+        try:
+            self.start()
+        except RuntimeError as error:
+            self.drop(self._queue.qsize(), f"nothing can be sent any more: {error}")
+
+    def drop(self, count: int, why: str) -> None:
+        """Count events that are lost, and say so: at most once a minute, and at the end."""
+        with self._dropping:
+            self.dropped += count
+            self._why = why
+            is_due = time.monotonic() - self._told_at > 60  # noqa: PLR2004 - a minute
+            if is_due:
+                self._told_at = time.monotonic()
+        if is_due:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._told = self.dropped
+        log.error("%d events were dropped: %s", self._told, self._why)
 
     def _run(self) -> None:
-        spool = producer = None
+        spool = None
         try:
             spool = Spool(self.folder, self._max_bytes)
         except (sqlite3.Error, OSError) as error:
             log.error("%s cannot hold a spool, so what Kafka does not take is lost: %s", self.folder, error)  # noqa: TRY400
+        Worker(Flight(self._producer, self.drop, has_spool=spool is not None), spool, self._queue, self.drop).run()
+
+    def _producer(self) -> Any:
         try:
-            producer = confluent_kafka.Producer(self._kafka)
+            with whole:
+                return confluent_kafka.Producer(self._kafka)
         except (confluent_kafka.KafkaException, TypeError, ValueError) as error:
             log.error("Kafka's settings cannot be used, so everything is kept in the spool: %s", error)  # noqa: TRY400
-        Worker(producer, spool, self._queue, self._drop).run()
+            return None
+
+
+def flush_all(seconds: float) -> bool:
+    """Flush every way of this process, also one that was replaced and is about to end."""
+    deadline = time.monotonic() + seconds
+    flushed = [way.flush(max(0.0, deadline - time.monotonic())) for way in list(_transports)]
+    return all(flushed)
 
 
 def _forked() -> None:
+    whole.release()
     for transport in _transports:
         transport._begin()  # noqa: SLF001 - this module's
 
 
 _transports: "weakref.WeakSet[Transport]" = weakref.WeakSet()
-os.register_at_fork(after_in_child=_forked)
-
-
-class Worker:
-    """The thread's work."""
-
-    def __init__(self, producer: Any, spool: Spool | None, records: "queue.SimpleQueue[Any]", drop: Any) -> None:
-        self._producer, self._spool, self._queue, self._drop = producer, spool, records, drop
-        self._in_flight = 0
-        self._failed: deque[Record] = deque()  # in the order in which they were sent
-        self._waiting: list[threading.Event] = []
-        self._spooled = spool.count() if spool else 0
-        self._next_try = 0.0
-
-    def run(self) -> None:
-        """Until the process ends."""
-        while self._take():
-            self._settle()
-        self._end()
-
-    def _end(self) -> None:
-        """Send what can be sent in a few seconds; the rest is the spool's."""
-        self._keep()  # what came behind the spool
-        deadline = time.monotonic() + EXIT_SECONDS
-        is_there = self._producer is not None and not self._producer.flush(EXIT_SECONDS)
-        if self._producer and not is_there:
-            self._producer.purge()  # what is not acknowledged by now goes to the spool, though it may have arrived
-            self._producer.flush(1)
-        is_there = is_there and not self._failed
-        self._keep()
-        if self._spool is None:
-            return
-        while is_there and self._spooled and time.monotonic() < deadline:
-            is_there = self._send_spooled(self._spool, deadline - time.monotonic())
-        self._spool.close()
-
-    def _take(self) -> bool:
-        """What the caller put, until nothing is there; false when this was the last."""
-        wait = POLL_SECONDS if self._in_flight or self._spooled or self._waiting else None
-        try:
-            taken = self._queue.get(timeout=wait)
-        except queue.Empty:
-            return True
-        if isinstance(taken, Record):
-            time.sleep(LINGER_SECONDS)  # what follows meanwhile wakes nobody: the caller's call is shorter by that
-        while True:
-            if taken is None:
-                return False
-            if isinstance(taken, threading.Event):
-                self._waiting.append(taken)
-            elif self._spooled or self._failed:
-                self._failed.append(taken)
-            else:
-                self._send(taken)
-            try:
-                taken = self._queue.get_nowait()
-            except queue.Empty:
-                return True
-
-    def _send(self, record: Record) -> None:
-        if self._producer is None:
-            self._failed.append(record)
-            return
-        while self._in_flight >= IN_FLIGHT:
-            self._producer.poll(POLL_SECONDS)
-        try:
-            self._producer.produce(
-                record.topic, record.value, record.key, on_delivery=lambda e, _: self._told(record, e)
-            )
-            self._in_flight += 1
-        except BufferError:
-            self._failed.append(record)
-        except confluent_kafka.KafkaException as error:
-            self._drop(1, f"librdkafka refuses it: {error}")
-
-    def _told(self, record: Record, error: Any) -> None:
-        self._in_flight -= 1
-        if error is None:
-            return
-        if error.code() in (confluent_kafka.KafkaError.MSG_SIZE_TOO_LARGE, confluent_kafka.KafkaError.INVALID_MSG):
-            self._drop(1, f"the broker refuses it: {error.str()}")
-        else:
-            self._failed.append(record)
-
-    def _settle(self) -> None:
-        """What failed goes to the spool; the spool goes to Kafka when it is time; who waits is told."""
-        if self._producer:
-            self._producer.poll(0)
-        self._keep()
-        is_due = self._spooled and not self._in_flight and time.monotonic() >= self._next_try
-        if self._producer and self._spool and is_due:
-            self._next_try = time.monotonic() + RETRY_SECONDS
-            if self._send_spooled(self._spool, SPOOL_SECONDS):
-                self._next_try = 0.0
-        if not (self._in_flight or self._failed):
-            for waiting in self._waiting:
-                waiting.set()
-            self._waiting.clear()
-
-    def _keep(self) -> None:
-        """What failed goes behind what is in the spool."""
-        if not self._failed:
-            return
-        records = list(self._failed)
-        self._failed.clear()
-        if self._spool is None:
-            self._drop(len(records), "Kafka does not take them, and there is no spool")
-            return
-        try:
-            self._spool.put(records)
-            self._spooled += len(records)
-        except SpoolFull:
-            self._drop(len(records), "the spool is full; its limit is SILTSTONE_SPOOL_MAX_BYTES")
-        except (sqlite3.Error, OSError) as error:
-            self._drop(len(records), f"the spool cannot be written: {error}")
-
-    def _send_spooled(self, spool: Spool, seconds: float) -> bool:
-        """Send the first of the spool, in order; they are removed when all of them were acknowledged in time."""
-        if not spool.may_send():
-            return False
-        found = spool.first(AT_ONCE)
-        missed: list[Any] = []
-        for _, record in found:
-            try:
-                self._producer.produce(
-                    record.topic, record.value, record.key, on_delivery=lambda e, _: missed.append(e) if e else None
-                )
-            except confluent_kafka.KafkaException as error:
-                self._drop(1, f"librdkafka refuses it: {error}")
-        if self._producer.flush(seconds) or missed:
-            self._producer.purge()
-            return False
-        spool.remove([number for number, _ in found])
-        self._spooled = spool.count()
-        return True
+os.register_at_fork(before=whole.acquire, after_in_parent=whole.release, after_in_child=_forked)
