@@ -54,6 +54,9 @@ def _lines() -> Iterator[str]:
     for kind in EVENT_TYPES.values():
         yield f'    "{kind.noun_verb}": "{kind.family.value}",\n'
     yield '}\n"""The family of each type of event, by its name without what is the same for all."""\n'
+    verbs = [kind.noun_verb.split(".")[1] for kind in EVENT_TYPES.values() if kind.noun_verb.startswith("exception.")]
+    lines = "".join(f'    "{verb}",\n' for verb in verbs)
+    yield f"\nExceptionVerb = Literal[\n{lines}]\n"
     for kind in EVENT_TYPES.values():
         yield from _type(kind)
 

@@ -1,12 +1,16 @@
 """The SDK's events are what workers take, and its spool keeps order."""
 
 import asyncio
+import contextvars
 import importlib.metadata
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -40,14 +44,25 @@ class Hidden:
         raise ValueError
 
 
+class Silent(Exception):
+    """An exception whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise ValueError
+
+
 class Kept:
     """In the place of a way to Kafka: what was put."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
+        self.dropped: list[str] = []
 
     def put(self, record: Record) -> None:
         self.records.append(record)
+
+    def drop(self, _: int, why: str) -> None:
+        self.dropped.append(why)
 
     def flush(self, _: float) -> bool:
         return True
@@ -179,6 +194,115 @@ def test_what_has_no_end_or_no_name_raises_nothing(kept: Kept) -> None:
         "('a', 1)": "nan", "deep": ["inf"], "hidden": "<Hidden>", "self": ["…", "…"]
     }  # fmt: skip
     assert len(kept.events()) == 3
+
+
+def test_nothing_that_a_program_gives_raises_in_it(kept: Kept) -> None:
+    """Whatever it is, each event is one that workers take, but for what is no event's type."""
+    deep: list[Any] = []
+    for _ in range(5_000):
+        deep = [deep]
+    given: dict[Any, Any] = {
+        "huge": 10**5_000,
+        "deep": deep,
+        "hidden": Hidden(),
+        Hidden(): 1,
+        "nul\0": b"\0",
+        "text": "\\u0000",
+    }
+    with siltstone.session("bot\0", id="s-\udc00\0") as s:
+        s.extraction(event_type="x", pattern="\0", metadata=given)
+    made = siltstone.exception(
+        domain="d", type="t", severity="low", source_system="x", payload={"set": 1, "verb": 2, "self": 3}
+    )
+    made.event("triage_completed", verb=1, self=2, changes=3)
+    made.event("nope")  # type: ignore[arg-type]
+    made.event(Hidden())  # type: ignore[arg-type]
+    with siltstone.run(kind="graph", external_ref=Hidden()) as r:  # type: ignore[arg-type]
+        r.result = None  # type: ignore[assignment]
+    assert kept.dropped == ["there is no event 'exception.nope'", "there is no event 'exception.<Hidden>'"]
+    assert [noun for noun, _ in kept.short()] == [
+        "session.started", "extraction.recorded", "session.completed", "exception.created",
+        "exception.triage_completed", "run.started", "run.finished",
+    ]  # fmt: skip
+    values = [json.loads(record.value)["data"] for record in kept.records]
+    assert {event.subject for event in kept.events()[:3]} == {"s-?\ufffd"}
+    assert values[0]["agent_name"] == "bot\ufffd"
+    found = values[1]["metadata"]
+    assert (found["huge"], found["hidden"], found["<Hidden>"]) == (hex(10**5_000), "<Hidden>", 1)
+    assert (found["nul\ufffd"], found["text"]) == ("\ufffd", "\\u0000")
+    assert [values[3]["payload"], values[4]["payload"]] == [
+        {"set": 1, "verb": 2, "self": 3}, {"verb": 1, "self": 2, "changes": 3}
+    ]  # fmt: skip
+
+
+def test_an_exception_leaves_as_it_came(kept: Kept) -> None:
+    """Whatever is in its way: an exception without a text, a result that is none, a context of another task."""
+    with pytest.raises(Silent), siltstone.session("bot"), siltstone.run(kind="graph") as r, r.node("plan"):
+        raise Silent
+    wrong = siltstone.run(kind="graph")
+    wrong.result = [1]  # type: ignore[assignment]
+    with pytest.raises(KeyError), wrong:
+        raise KeyError
+    outer = siltstone.session("bot")
+    contextvars.copy_context().run(outer.__enter__)
+    outer.__exit__(None, None, None)
+    said = [json.loads(record.value)["data"] for record in kept.records]
+    assert [one["error_message"] for one in said if one.get("status") == "failed"] == ["Silent: <Silent>"] * 2
+    assert [one["matched_value"] for one in said if "matched_value" in one] == ["Silent: <Silent>"]
+    assert kept.short()[-2:] == [("session.started", ""), ("session.completed", "")]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [(None, 0), (0, 0), (False, 0), (3, 3), (-1, 255), (256, 0), ("no", 1), (Hidden(), 1)]
+)
+def test_sys_exit_is_no_error_and_has_pythons_exit_code(kept: Kept, code: object, expected: int) -> None:
+    """A program that ends well has a run that is completed, and no extraction says that there was an error."""
+    with pytest.raises(SystemExit), siltstone.session("bot"), siltstone.run(kind="graph") as r, r.node("plan"):
+        raise SystemExit(code)
+    status = "failed" if expected else "completed"
+    assert kept.short() == [
+        ("session.started", ""), ("run.started", "running"), ("node.executed", status), ("run.finished", status),
+        ("session.completed", ""),
+    ]  # fmt: skip
+    assert json.loads(kept.records[-1].value)["data"]["exit_code"] == expected
+
+
+def test_a_generator_cannot_be_recorded(kept: Kept) -> None:
+    """Its call ends before its work begins: it is refused where it is decorated."""
+
+    def numbers() -> Iterator[int]:
+        yield 1
+
+    async def later() -> AsyncIterator[int]:
+        yield 1
+
+    for generator in (numbers, later):
+        with pytest.raises(TypeError, match=f"{generator.__name__} is a generator"):
+            siltstone.recorded(generator)
+    assert kept.records == []
+
+
+def test_who_has_no_home_has_a_spool_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the folder for temporary files; not in what somebody else made there."""
+
+    def homeless() -> Path:
+        raise RuntimeError
+
+    for name in ("XDG_STATE_HOME", "SILTSTONE_SPOOL_FOLDER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    own = tmp_path / f"siltstone-{os.getuid()}"
+    assert [_client.transport({}).folder for _ in range(2)] == [own, own]
+    assert own.stat().st_mode & 0o777 == 0o700
+    own.chmod(0o755)
+    another = _client.transport({}).folder
+    assert (another.parent, another == own, another.stat().st_mode & 0o777) == (tmp_path, False, 0o700)
+    own.rmdir()
+    own.symlink_to(another)
+    assert _client.transport({}).folder not in (own, another)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    assert _client.transport({}).folder == Path("/dev/null/siltstone")
 
 
 def test_ids_follow_their_time() -> None:

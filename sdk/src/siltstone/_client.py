@@ -1,17 +1,20 @@
 """What every event shares, and the one way by which it leaves."""
 
+import contextlib
 import contextvars
 import datetime as dt
 import os
 import re
+import stat
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from time import time_ns
 from typing import Any
 
-from siltstone._json import as_json, text_as_json
+from siltstone._json import as_json, text_as_json, text_of
 from siltstone._spool import Record
 from siltstone._transport import Transport
 from siltstone._types import FAMILIES
@@ -60,10 +63,28 @@ class Client:
         id: str | None = None,  # noqa: A002 - the attribute's own name
         parent: str | None = None,
     ) -> None:
-        """One event, such as `session.started`; members of data that are None are left out. Never waits.
+        """One event, such as `session.started`; members of data that are None are left out. Never waits or raises.
 
-        `parent` is its traceparent; else it is that of the context, or of OpenTelemetry's current span.
+        `parent` is its traceparent; else it is that of the context, or of OpenTelemetry's current span. What cannot be
+        made an event, also one of an unknown type, is counted as dropped.
         """
+        if noun_verb not in self._topics:
+            self.transport.drop(1, f"there is no event {noun_verb!r}")
+            return
+        try:
+            self.transport.put(self._record(noun_verb, text_of(subject), data, time, id, parent))
+        except Exception as error:  # noqa: BLE001 - it is the agent's thread
+            self.transport.drop(1, f"{noun_verb} cannot be made: {text_of(error)}")
+
+    def _record(
+        self,
+        noun_verb: str,
+        subject: str,
+        data: Mapping[str, Any],
+        time: dt.datetime | None,
+        id: str | None,  # noqa: A002
+        parent: str | None,
+    ) -> Record:
         own = text_as_json(id) if id else f'"{new_id()}"'
         at = (time or dt.datetime.now(dt.UTC)).isoformat(timespec="microseconds")
         parent = parent or traceparent.get() or _current_span()
@@ -73,7 +94,7 @@ class Client:
         head = f'"id":{own},"time":"{at}","subject":{text_as_json(subject)}{within},{self._shared[noun_verb]}'
         event = f'{{{head},"data":{content}}}'
         key = f"{self.tenant}/{subject}".encode("utf-8", "replace")
-        self.transport.put(Record(self._topics[noun_verb], key, event.encode("utf-8", "replace")))
+        return Record(self._topics[noun_verb], key, event.encode("utf-8", "replace"))
 
 
 def new_id() -> str:
@@ -94,10 +115,10 @@ def trace_parent(trace: int, span: int, flags: int) -> str:
 
 def _current_span() -> str | None:
     """OpenTelemetry's, where the program has it."""
-    otel = sys.modules.get("opentelemetry.trace")
-    if otel is None:
+    current = getattr(sys.modules.get("opentelemetry.trace"), "get_current_span", None)
+    if current is None:
         return None
-    context = otel.get_current_span().get_span_context()
+    context = current().get_span_context()
     return trace_parent(context.trace_id, context.span_id, context.trace_flags) if context.is_valid else None
 
 
@@ -152,4 +173,21 @@ def client() -> Client:
 
 def _state_folder() -> Path:
     base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "siltstone" / "events"
+    try:
+        return (Path(base) if base else Path.home() / ".local" / "state") / "siltstone" / "events"
+    except RuntimeError:  # neither HOME nor an entry of passwd
+        return _temporary_folder()
+
+
+def _temporary_folder() -> Path:
+    """For a user without a home: theirs alone, whatever somebody else put in its place."""
+    try:
+        folder = Path(tempfile.gettempdir()) / f"siltstone-{os.getuid()}"
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(0o700)
+        found = folder.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
+            return folder
+        return Path(tempfile.mkdtemp(prefix="siltstone-"))
+    except OSError:
+        return Path(os.devnull) / "siltstone"  # none can be made there: an error is logged, and there is no spool

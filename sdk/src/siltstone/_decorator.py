@@ -22,11 +22,16 @@ def recorded(*, name: str | None = None, **started: Any) -> Callable[[Callable[P
 def recorded(function: Callable[..., Any] | None = None, /, *, name: str | None = None, **started: Any) -> Any:
     """Record each call of a function, sync or async; started are fields of `run.started`, whose kind is `function`.
 
-    Arguments and results are not recorded: they may hold anything.
+    Arguments and results are not recorded: they may hold anything. Raises TypeError for a generator, whose call ends
+    before its work begins.
     """
 
     def decorate(decorated: Callable[P, R]) -> Callable[P, R]:
-        called = name or decorated.__qualname__
+        called = name or str(getattr(decorated, "__qualname__", type(decorated).__name__))
+        if inspect.isgeneratorfunction(decorated) or inspect.isasyncgenfunction(decorated):
+            raise TypeError(
+                f"{called} is a generator: its work is not done when a call of it ends; use siltstone.run in it"
+            )
 
         def scope() -> Run | Node:
             outer = current_run()

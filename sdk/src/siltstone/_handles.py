@@ -1,15 +1,21 @@
 """Sessions, runs, nodes and exceptions: each writes its first event when it is made, and its last when it ends."""
 
+import contextlib
 import datetime as dt
+import logging
 import time
 import traceback
 from abc import ABC, abstractmethod
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack
+from typing import Any, Literal, Self, TypeVar, Unpack
 
 from siltstone import _types
 from siltstone._client import Client, client, new_id
+from siltstone._json import text_of
+
+log = logging.getLogger("siltstone")
+T = TypeVar("T")
 
 MAX_ERROR_CHARACTERS = 8_192
 
@@ -28,7 +34,7 @@ class _Scope(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leave(error)
+        self._left(error)
 
     async def __aenter__(self) -> Self:
         self._enter()
@@ -37,7 +43,13 @@ class _Scope(ABC):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leave(error)
+        self._left(error)
+
+    def _left(self, error: BaseException | None) -> None:
+        try:
+            self._leave(error)
+        except Exception:  # an agent's own exception goes on, whatever happens here
+            log.exception("the end of a %s could not be recorded", type(self).__name__)
 
     @abstractmethod
     def _enter(self) -> None: ...
@@ -84,16 +96,15 @@ class Session(_Scope):
         self._token = _session.set(self)
 
     def _leave(self, error: BaseException | None) -> None:
-        if self._token:
-            _session.reset(self._token)
-        if error and self.exit_code is None:
+        _reset(_session, self._token)
+        code = _exit_code(error) if self.exit_code is None else self.exit_code
+        if error and self.exit_code is None and not isinstance(error, SystemExit):
             self.extraction(
                 event_type="error",
                 pattern="python_exception",
-                matched_value=f"{type(error).__name__}: {error}"[:1024],
+                matched_value=_text(error)[:1024],
                 risk_level="high",
             )
-        code = self.exit_code if self.exit_code is not None else int(error is not None)
         self._client.emit(
             "session.completed", self.id, {"exit_code": code, "total_extraction_events": self._extractions}
         )
@@ -137,15 +148,15 @@ class Run(_Scope):
         self._token = _run.set(self)
 
     def _leave(self, error: BaseException | None) -> None:
-        if self._token:
-            _run.reset(self._token)
+        _reset(_run, self._token)
+        error = _failure(error)
         finished = {
             "status": _ended(error),
             "duration_ms": _milliseconds(self._began),
             "error_message": _said(error),
             "error_info": _info(error),
         }
-        self._client.emit("run.finished", self.id, finished | self.result)
+        self._client.emit("run.finished", self.id, finished | (self.result or {}))
 
 
 class Node(_Scope):
@@ -165,8 +176,8 @@ class Node(_Scope):
         self._token = _node.set(self)
 
     def _leave(self, error: BaseException | None) -> None:
-        if self._token:
-            _node.reset(self._token)
+        _reset(_node, self._token)
+        error = _failure(error)
         data = {
             "node_name": self.name,
             "status": "failed" if error else "completed",
@@ -184,14 +195,20 @@ class BusinessException:
     def __init__(self, id: str, actor: dict[str, Any], client: Client) -> None:  # noqa: A002
         self.id, self._actor, self._client = id, actor, client
 
-    def event(self, verb: str, *, set: dict[str, Any] | None = None, **payload: Any) -> None:  # noqa: A002
-        """What happened to it, such as `triage_completed`; `set` are the fields that changed."""
-        data = {**self._actor, "set": set or None, "payload": payload or None}
-        self._client.emit(f"exception.{verb}", self.id, data)
+    def event(self, verb: _types.ExceptionVerb, /, *, set: dict[str, Any] | None = None, **payload: Any) -> None:  # noqa: A002
+        """What happened to it, such as `triage_completed`; `set` are the fields that changed.
 
-    def update(self, **changes: Any) -> None:
+        A verb that there is not is logged, and dropped: it does not stop the agent.
+        """
+        self._event(verb, set, payload)
+
+    def update(self, /, **changes: Any) -> None:
         """Fields of it changed."""
-        self.event("updated", set=changes)
+        self._event("updated", changes, None)
+
+    def _event(self, verb: str, changes: dict[str, Any] | None, payload: dict[str, Any] | None) -> None:
+        data = {**self._actor, "set": changes or None, "payload": payload or None}
+        self._client.emit(f"exception.{text_of(verb)}", self.id, data)
 
 
 def session(agent: str, *, id: str | None = None, **started: Unpack[_types.SessionStarted]) -> Session:  # noqa: A002
@@ -219,7 +236,7 @@ def exception(
     """A business exception came up; more are its other fields, such as entity and amount."""
     made = BusinessException(id or new_id(), {"actor_type": actor_type, "actor_id": actor_id}, client())
     facts = {"domain": domain, "type": type, "severity": severity, "source_system": source_system, **more}
-    made.event("created", set=facts, **(payload or {}))
+    made._event("created", facts, payload)  # noqa: SLF001 - its own
     return made
 
 
@@ -239,12 +256,37 @@ def _ended(error: BaseException | None) -> str:
     return "cancelled" if type(error).__name__ in ("CancelledError", "KeyboardInterrupt") else "failed"
 
 
+def _reset(variable: ContextVar[T], token: Token[T] | None) -> None:
+    """As before; what ends in another context than it began in, or ends twice, changes nothing there."""
+    if token:
+        with contextlib.suppress(ValueError, RuntimeError):
+            variable.reset(token)
+
+
+def _exit_code(error: BaseException | None) -> int:
+    """That of a program which this ends, as Python has it."""
+    if not isinstance(error, SystemExit):
+        return int(error is not None)
+    if error.code is None or isinstance(error.code, int):
+        return (error.code or 0) & 0xFF
+    return 1
+
+
+def _failure(error: BaseException | None) -> BaseException | None:
+    """None too for the end of a program that went well."""
+    return None if isinstance(error, SystemExit) and _exit_code(error) == 0 else error
+
+
 def _milliseconds(began: float) -> int:
     return round((time.perf_counter() - began) * 1000)
 
 
 def _said(error: BaseException | None) -> str | None:
-    return f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARACTERS] if error else None
+    return _text(error)[:MAX_ERROR_CHARACTERS] if error else None
+
+
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {text_of(error)}"
 
 
 def _info(error: BaseException | None) -> dict[str, Any] | None:

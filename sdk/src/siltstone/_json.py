@@ -12,14 +12,26 @@ from typing import Any
 def as_json(value: dict[str, Any]) -> str:
     """JSON. What JSON has no value for is a text: a Decimal, a time, an object's repr, what is not finite."""
     try:
-        return _ENCODER.encode(value)
-    except (TypeError, ValueError, RecursionError):  # a key that is no text, NaN, an object that is in itself
-        return _ENCODER.encode(_plain(value, frozenset()))
+        made = _ENCODER.encode(value)
+        if NUL not in made:
+            return made
+    except Exception:  # noqa: BLE001, S110 - a key that is no text, NaN, what is in itself, or any fault of an object's
+        pass
+    return _ENCODER.encode(_plain(value, frozenset()))
 
 
-def text_as_json(text: str) -> str:
+def text_as_json(value: object) -> str:
     """The same of a text alone."""
-    return encode_basestring(str(text))
+    return encode_basestring(text_of(value))
+
+
+def text_of(value: object) -> str:
+    """Its text, without U+0000, which no event may have."""
+    try:
+        text = str(value)
+    except Exception:  # noqa: BLE001 - the object's own
+        text = f"<{type(value).__name__}>"
+    return text.replace("\0", "\ufffd")
 
 
 def _other(value: object) -> Any:
@@ -40,6 +52,7 @@ def _other(value: object) -> Any:
             return _repr(value)
 
 
+NUL = "\\u0000"  # as the encoder writes it
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_other)
 
 
@@ -47,21 +60,32 @@ def _plain(value: object, around: frozenset[int]) -> Any:
     """The same with texts for keys, and a text for what has no end; `around` are the objects that it is in."""
     if id(value) in around or len(around) > MAX_DEPTH:
         return "…"
-    inside = around | {id(value)}
+    try:
+        return _members(value, around | {id(value)})
+    except Exception:  # noqa: BLE001 - the object's own
+        return f"<{type(value).__name__}>"
+
+
+def _members(value: object, inside: frozenset[int]) -> Any:
     match value:
         case Mapping():
-            return {str(name): _plain(member, inside) for name, member in value.items()}
+            return {text_of(name): _plain(member, inside) for name, member in value.items()}
         case list() | tuple() | set() | frozenset():
             return [_plain(member, inside) for member in value]
         case float() if not math.isfinite(value):
             return str(value)
-        case None | bool() | int() | float() | str():
+        case int() if value.bit_length() > MAX_BITS:
+            return hex(value)
+        case None | bool() | int() | float():
             return value
+        case str():
+            return text_of(value)
         case _:
-            return _other(value)
+            return text_of(_other(value))
 
 
 MAX_DEPTH = 60  # an event has at most 64
+MAX_BITS = 2_000  # Python writes 640 digits at least, whatever its limit is
 
 
 def _repr(value: object) -> str:

@@ -41,6 +41,20 @@ FAMILIES = {
 }
 """The family of each type of event, by its name without what is the same for all."""
 
+ExceptionVerb = Literal[
+    "created",
+    "normalized",
+    "triage_completed",
+    "policy_evaluated",
+    "resolution_suggested",
+    "resolution_approved",
+    "feedback_captured",
+    "llm_decision_proposed",
+    "copilot_question_asked",
+    "copilot_answer_given",
+    "updated",
+]
+
 
 class ExceptionCreated(TypedDict, total=False):
     """A business exception came up."""
