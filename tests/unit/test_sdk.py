@@ -37,6 +37,18 @@ WINDOW = TimeWindow(datetime(2000, 1, 1, tzinfo=UTC))
 OTHER = "00-" + "a" * 32 + "-" + "b" * 16 + "-00"
 
 
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+CONFTEST = """
+import json, pathlib
+from siltstone import _client
+class Kept:
+    def put(self, record):
+        with open('kept', 'a') as file: file.write(record.value.decode() + '\\n')
+    def flush(self, seconds): return True
+_client._client = _client.Client('acme', '/x', '', Kept())
+"""
+
+
 class Hidden:
     """Something whose text cannot be had."""
 
@@ -363,19 +375,10 @@ def test_a_pytest_session_is_a_run(tmp_path: Path) -> None:
         "def broken(): raise OSError\n"
         "def test_broken(broken): pass\n"
     )
-    (tmp_path / "conftest.py").write_text(
-        "import json, pathlib\n"
-        "from siltstone import _client\n"
-        "class Kept:\n"
-        "    def put(self, record):\n"
-        "        with open('kept', 'a') as file: file.write(record.value.decode() + '\\n')\n"
-        "    def flush(self, seconds): return True\n"
-        "_client._client = _client.Client('acme', '/x', '', Kept())\n"
-    )
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    subprocess.run(PYTEST, cwd=tmp_path, capture_output=True, check=False)
     assert not (tmp_path / "kept").exists()
-    done = subprocess.run([*command, "--siltstone"], cwd=tmp_path, capture_output=True, check=False)
+    done = subprocess.run([*PYTEST, "--siltstone"], cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 1, done.stdout
     events = [json.loads(line) for line in (tmp_path / "kept").read_text().splitlines()]
     assert len({event["subject"] for event in events}) == 1
@@ -387,6 +390,48 @@ def test_a_pytest_session_is_a_run(tmp_path: Path) -> None:
     assert [e["data"]["passed"] for e in events if "assertion" in e["type"]] == [True, False, False]
     assert events[-1]["data"]["results_summary"] == {"passed": 1, "failed": 1, "skipped": 1, "error": 1}
     assert events[-1]["data"]["status"] == "failed"
+
+
+def test_what_pytest_cannot_collect_is_counted(tmp_path: Path) -> None:
+    """A module that cannot be imported is an error and a failed node; one that is skipped is skipped."""
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "test_a.py").write_text("import nothing_of_this_name")
+    (tmp_path / "test_b.py").write_text("import pytest\npytest.skip('today', allow_module_level=True)")
+    done = subprocess.run([*PYTEST, "--siltstone"], cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 2, done.stdout
+    events = [json.loads(line) for line in (tmp_path / "kept").read_text().splitlines()]
+    nodes = {e["data"]["node_name"]: e["data"]["status"] for e in events if "node" in e["type"]}
+    assert nodes == {"test_a.py": "failed", "test_b.py": "skipped"}
+    assert events[-1]["data"]["results_summary"] == {"error": 1, "skipped": 1}
+    assert "nothing_of_this_name" in events[1]["data"]["error_message"]
+
+
+def test_pytest_without_a_tenant_says_how_to_name_one(tmp_path: Path) -> None:
+    """A usage error, as pytest has for a wrong option."""
+    environment = {name: value for name, value in os.environ.items() if name != "SILTSTONE_TENANT"}
+    done = subprocess.run(
+        [*PYTEST, "--siltstone"], cwd=tmp_path, env=environment, capture_output=True, check=False, text=True
+    )
+    assert done.returncode == 4
+    assert "ERROR: --siltstone: name the tenant: siltstone.configure(tenant=…), or the variable SILTSTONE_TENANT" in (
+        done.stderr
+    )
+
+
+def test_pytest_waits_for_a_broker_that_is_away_for_three_seconds_at_most(tmp_path: Path) -> None:
+    """Its events are in the spool then."""
+    (tmp_path / "test_a.py").write_text("def test_one(): pass")
+    own = {"SILTSTONE_TENANT": "acme", "SILTSTONE_SPOOL_FOLDER": str(tmp_path / "spool")}
+    took = []
+    for more in ([], ["--siltstone"]):
+        began = time.monotonic()
+        subprocess.run(
+            [*PYTEST, *more], cwd=tmp_path, env=os.environ | own | {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"},
+            capture_output=True, check=True,
+        )  # fmt: skip
+        took.append(time.monotonic() - began)
+    assert took[1] - took[0] < 5  # 3, and a noisy machine's
+    assert Spool(tmp_path / "spool", 0).count() == 4
 
 
 def test_a_spool_keeps_order_and_its_limit(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from siltstone._client import NotConfigured, client
 from siltstone._handles import Run, run
 
+FLUSH_SECONDS = 3.0  # a broker that is away is known by then
 MAX_TEXT_CHARACTERS = 64 * 1024
 
 
@@ -18,11 +20,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("siltstone", "Record every session as a run.", type="bool", default=False)
 
 
+@pytest.hookimpl(trylast=True)  # a conftest.py may call siltstone.configure() in the same hook
 def pytest_configure(config: pytest.Config) -> None:
     """Record in the process that reports: under xdist, the one that starts the others."""
     wanted = config.getoption("--siltstone") or config.getini("siltstone")
-    if wanted and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Recorder(config), "siltstone-recorder")
+    if not wanted or hasattr(config, "workerinput"):
+        return
+    try:
+        client()
+    except NotConfigured as error:
+        raise pytest.UsageError(f"--siltstone: {error} (in conftest.py)") from error
+    config.pluginmanager.register(Recorder(config), "siltstone-recorder")
 
 
 class Recorder:
@@ -50,13 +58,23 @@ class Recorder:
         """A test was called, or ended before: one node, and an assertion unless it was skipped."""
         is_last_word = report.when == "call" or (report.when == "setup" and report.outcome != "passed")
         is_late_error = report.when == "teardown" and report.failed
-        if self._run is None or not (is_last_word or is_late_error):
+        if is_last_word or is_late_error:
+            self._record(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """What cannot be collected is an error like that of a test, what is skipped as a whole like a test."""
+        if not report.passed:
+            self._record(report)
+
+    def _record(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if self._run is None:
             return
         outcome = "error" if report.failed and report.when != "call" else report.outcome
         self._tally[outcome] = self._tally.get(outcome, 0) + 1
         status = {"passed": "completed", "skipped": "skipped"}.get(outcome, "failed")
         said = report.longreprtext[-MAX_TEXT_CHARACTERS:] or None
-        data: dict[str, Any] = {"status": status, "duration_ms": round(report.duration * 1000)}
+        took = round(getattr(report, "duration", 0) * 1000)
+        data: dict[str, Any] = {"status": status, "duration_ms": took}
         with self._run.node(report.nodeid, **data, error_message=said if status == "failed" else None):
             pass
         if status != "skipped":
@@ -77,4 +95,4 @@ class Recorder:
         if not passed:
             self._run.result["error_message"] = f"pytest ended with {int(exitstatus)}"
         self._run.__exit__(None, None, None)
-        self._run._client.transport.flush(10)  # noqa: SLF001 - the package's own
+        self._run._client.transport.flush(FLUSH_SECONDS)  # noqa: SLF001 - the package's own
