@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import gc
 import importlib.metadata
 import json
 import os
@@ -17,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, Sampler, SamplingResult
+from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags, Tracer
 
 import siltstone
 from contracts.decode import decode
@@ -27,7 +30,7 @@ from contracts.registry import topic_of
 from contracts.window import TimeWindow
 from docs.generate import SDK_TYPES
 from docs.pages.sdk_types import sdk_types
-from siltstone import _client, _worker
+from siltstone import _client, _worker, otel
 from siltstone._spool import Record, Spool, SpoolFull
 from siltstone.otel import SiltstoneSpanProcessor
 
@@ -361,6 +364,104 @@ def test_spans_are_a_run_with_its_nodes_tokens_and_model(kept: Kept) -> None:
     own = [json.loads(record.value)["traceparent"].split("-")[2] for record in kept.records]
     nodes = [format(span.get_span_context().span_id, "016x") for span in (chat, root)]
     assert (own[0], own[2:]) == (nodes[1], [nodes[0], *[nodes[1]] * 3])
+
+
+def _traced(sampler: Sampler = ALWAYS_ON) -> tuple[Tracer, SiltstoneSpanProcessor]:
+    provider, processor = TracerProvider(sampler=sampler), SiltstoneSpanProcessor()
+    provider.add_span_processor(processor)
+    return provider.get_tracer("t"), processor
+
+
+def _tokens(count: int) -> dict[str, int]:
+    return {"gen_ai.usage.input_tokens": count}
+
+
+def _finished(kept: Kept) -> dict[str, Any]:
+    """Of each run that has ended, its input tokens."""
+    events = [json.loads(record.value) for record in kept.records]
+    return {e["subject"]: e["data"].get("tokens_input") for e in events if e["type"] == "siltstone.run.finished.v1"}
+
+
+def test_tokens_count_once_though_an_agents_span_has_the_sum(kept: Kept) -> None:
+    """A span's are those of its children when they have any, also through spans without any; else its own."""
+    tracer, processor = _traced()
+    with tracer.start_as_current_span("agent", attributes=_tokens(100)) as root:
+        with tracer.start_as_current_span("step"), tracer.start_as_current_span("chat", attributes=_tokens(12)):
+            pass
+        with tracer.start_as_current_span("agent", attributes=_tokens(3)):
+            with tracer.start_as_current_span("chat", attributes=_tokens(1)):
+                pass
+            late = tracer.start_span("chat", attributes=_tokens(2))
+            step = tracer.start_span("step")
+        with trace.use_span(step, end_on_exit=True):
+            after = tracer.start_span("chat", attributes=_tokens(5))
+        late.end()
+        after.end()
+    with tracer.start_as_current_span("alone", attributes=_tokens(7)) as alone:
+        pass
+    assert _finished(kept) == {
+        format(root.get_span_context().trace_id, "032x"): 12 + 1 + 2 + 5,
+        format(alone.get_span_context().trace_id, "032x"): 7,
+    }
+    assert (processor._spans, processor._roots) == ({}, {})
+
+
+def test_each_part_of_a_distributed_trace_in_a_process_is_a_run(kept: Kept) -> None:
+    """Two requests of one caller: a run each, with its own nodes and end."""
+    tracer, _ = _traced()
+    caller = trace.set_span_in_context(
+        NonRecordingSpan(SpanContext(0xA, 0xB, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED)))
+    )
+    first, second = (tracer.start_span("agent", context=caller) for _ in range(2))
+    for span, count in ((first, 1), (second, 2)):
+        with trace.use_span(span), tracer.start_as_current_span("chat", attributes=_tokens(count)):
+            pass
+    first.end()
+    second.end()
+    runs = [f"{0xA:032x}-{span.get_span_context().span_id:016x}" for span in (first, second)]
+    assert _finished(kept) == {runs[0]: 1, runs[1]: 2}
+    assert [(event.subject, event.type.noun_verb) for event in kept.events()] == [
+        (runs[0], "run.started"), (runs[1], "run.started"), (runs[0], "node.executed"), (runs[1], "node.executed"),
+        (runs[0], "node.executed"), (runs[0], "run.finished"), (runs[1], "node.executed"), (runs[1], "run.finished"),
+    ]  # fmt: skip
+    assert {event.data.external_ref for event in kept.events()[:2]} == {f"{0xA:032x}"}  # type: ignore[attr-defined]
+    assert len({event.uid for event in kept.events()}) == 8
+
+
+def test_spans_that_are_not_sampled_are_left_out(kept: Kept) -> None:
+    """Also those that are recorded for others, as with OpenTelemetry's own exporters."""
+
+    class RecordsOnly(Sampler):
+        def should_sample(self, *_: Any, **__: Any) -> SamplingResult:
+            return SamplingResult(Decision.RECORD_ONLY)
+
+        def get_description(self) -> str:
+            return "records only"
+
+    tracer, processor = _traced(RecordsOnly())
+    with tracer.start_as_current_span("agent") as root:
+        assert root.is_recording()
+        assert processor._spans == {}
+    assert kept.records == []
+
+
+def test_spans_that_never_end_take_no_more_memory(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest are forgotten; nor does a chain of spans keep those that have ended."""
+    monkeypatch.setattr(otel, "MAX_SPANS", 3)
+    tracer, processor = _traced()
+    spans = [tracer.start_span("agent") for _ in range(5)]
+    assert (len(processor._spans), len(processor._roots)) == (3, 3)
+    for span in spans:
+        span.end()
+    assert len(_finished(kept)) == 3
+    before = tracer.start_span("agent")
+    for _ in range(50):
+        span = tracer.start_span("step", context=trace.set_span_in_context(before))
+        before.end()
+        before = span
+    [last] = processor._spans.values()
+    assert (last.around(), processor._roots) == (None, {})
+    assert sum(isinstance(one, otel._Open) for one in gc.get_objects()) <= 2
 
 
 def test_a_pytest_session_is_a_run(tmp_path: Path) -> None:

@@ -5,7 +5,10 @@
 
     trace.get_tracer_provider().add_span_processor(SiltstoneSpanProcessor())
 
-A trace is a run, its spans are nodes; models and tokens come from GenAI's attributes (`gen_ai.*`).
+A span without a parent in this process is a run, and what is under it are its nodes. The run's id is the trace's; with
+a parent in another process it is the trace's, a hyphen and the span's, for a trace has several such runs. Models and
+tokens come from GenAI's attributes (`gen_ai.*`). A span's tokens are those of its children, where they have any, else
+its own: an agent's span may carry the sum of its models'. Spans that are not sampled are left out.
 """
 
 import datetime as dt
@@ -13,21 +16,45 @@ import json
 import threading
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanContext, StatusCode
 
 from siltstone import _client
 
-MAX_TRACES = 10_000  # that have begun and not ended; beyond it the oldest are forgotten, and have no run.finished
+MAX_SPANS = 10_000  # that have begun and not ended; beyond it the oldest are forgotten, and have no run.finished
 MAX_ATTRIBUTES_BYTES = 64 * 1024
 _NAMESPACE = uuid.UUID("0d7f0a1e-6f0e-4a51-8f0f-3f6a0c2d9b11")
 
 
+@dataclass(slots=True)
+class _Run:
+    id: str
+    model: str | None = None
+    provider: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    """A span that has begun; `below` are its children's tokens."""
+
+    run: _Run
+    parent: "_Open | None"
+    is_open: bool = True
+    below: dict[str, int] = field(default_factory=dict)
+
+    def around(self) -> "_Open | None":
+        """The nearest span around it that has not ended."""
+        while self.parent is not None and not self.parent.is_open:
+            self.parent = self.parent.parent
+        return self.parent
+
+
 class SiltstoneSpanProcessor(SpanProcessor):
-    """Writes `run.started` with a trace's first span, `node.executed` with each that ends, and `run.finished`.
+    """Writes `run.started` with a run's first span, `node.executed` with each that ends, and `run.finished`.
 
     Without `every_span` the nodes are the first span and those with GenAI's attributes. Raises NotConfigured when it
     is made; later nothing does.
@@ -36,65 +63,69 @@ class SiltstoneSpanProcessor(SpanProcessor):
     def __init__(self, *, every_span: bool = True) -> None:
         self._every = every_span
         self._client = _client.client()
-        self._traces: dict[str, dict[str, Any]] = {}
+        self._spans: dict[tuple[int, int], _Open] = {}
+        self._roots: dict[int, _Open] = {}  # of each trace, the last that began
         self._lock = threading.Lock()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the interface's
         """A run begins with a span that has no local parent."""
-        if span.context is None or (span.parent is not None and not span.parent.is_remote):
+        if span.context is None or not span.context.trace_flags.sampled:
             return
-        trace = format(span.context.trace_id, "032x")
         with self._lock:
-            while len(self._traces) >= MAX_TRACES:
-                self._traces.pop(next(iter(self._traces)))
-            self._traces[trace] = {
-                "root": span.context.span_id,
-                "input": 0,
-                "output": 0,
-                "model": None,
-                "provider": None,
-            }
-        self._emit("run.started", span, "", span.start_time, {"kind": "agent", "source": "otel", "external_ref": trace})
+            while len(self._spans) >= MAX_SPANS:
+                self._forget(next(iter(self._spans)))
+            begun = self._begin(span.context, span.parent)
+        if _is_root(span):
+            data = {"kind": "agent", "source": "otel", "external_ref": _trace(span.context)}
+            self._emit("run.started", span.context, begun.run, "", span.start_time, data)
 
     def on_end(self, span: ReadableSpan) -> None:
         """A node for every span; the run ends with its first one."""
-        if span.context is None:
+        context = span.context
+        if context is None or not context.trace_flags.sampled:
             return
-        trace, attributes = format(span.context.trace_id, "032x"), dict(span.attributes or {})
-        failed = span.status.status_code is StatusCode.ERROR
-        began, ended = span.start_time or 0, span.end_time or 0
-        is_model = any(name.startswith("gen_ai.") for name in attributes)
-        parent = format(span.parent.span_id, "016x") if span.parent else None
-        if self._every or is_model or parent is None:
-            data = {
-                "node_name": span.name,
-                "status": "failed" if failed else "completed",
-                "started_at": _moment(began),
-                "duration_ms": max(0, (ended - began) // 1_000_000),
-                "state_snapshot": {"parent_span_id": parent, "attributes": _small(attributes)},
-                "error_message": span.status.description if failed else None,
-            }
-            self._emit("node.executed", span, format(span.context.span_id, "016x"), ended, data)
+        attributes = dict(span.attributes or {})
         with self._lock:
-            known = self._traces.get(trace)
-            if known is None:
-                return
-            _add(known, attributes)
-            is_root = known["root"] == span.context.span_id
-            if is_root:
-                del self._traces[trace]
-        if is_root:
-            finished = {
-                "status": "failed" if failed else "completed",
-                "duration_ms": max(0, (ended - began) // 1_000_000),
-                "tokens_input": known["input"] or None,
-                "tokens_output": known["output"] or None,
-                "error_message": span.status.description if failed else None,
-            }
-            about = {"provider": known["provider"], "model": known["model"]}
-            if known["provider"] or known["model"]:
-                self._emit("run.updated", span, "", ended, about)
-            self._emit("run.finished", span, "", ended, finished)
+            known = self._spans.get((context.trace_id, context.span_id))
+            run = known.run if known else self._run_of(context)
+            tokens = _tokens(attributes) | (known.below if known else {})
+            _name(run, attributes)
+            if known:
+                self._forget((context.trace_id, context.span_id))
+                if outer := known.around():
+                    for name, count in tokens.items():
+                        outer.below[name] = outer.below.get(name, 0) + count
+        if self._every or _is_root(span) or any(name.startswith("gen_ai.") for name in attributes):
+            label = format(context.span_id, "016x")
+            self._emit("node.executed", context, run, label, span.end_time, _node(span, attributes))
+        if known and _is_root(span):
+            about = {"provider": run.provider, "model": run.model}
+            if any(about.values()):
+                self._emit("run.updated", context, run, "", span.end_time, about)
+            self._emit("run.finished", context, run, "", span.end_time, _ended(span) | tokens)
+
+    def _begin(self, context: SpanContext, parent: SpanContext | None) -> _Open:
+        key = (context.trace_id, context.span_id)
+        if parent is None or parent.is_remote:
+            run = _Run(_trace(context) if parent is None else f"{_trace(context)}-{context.span_id:016x}")
+            made = self._roots[context.trace_id] = self._spans[key] = _Open(run, None)
+            return made
+        outer = self._spans.get((context.trace_id, parent.span_id)) or self._roots.get(context.trace_id)
+        if outer:
+            outer.around()  # what has ended there is let go
+        made = self._spans[key] = _Open(outer.run if outer else self._run_of(context), outer)
+        return made
+
+    def _forget(self, key: tuple[int, int]) -> None:
+        gone = self._spans.pop(key)
+        gone.is_open = False
+        if self._roots.get(key[0]) is gone:
+            del self._roots[key[0]]
+
+    def _run_of(self, context: SpanContext) -> _Run:
+        """Of a span whose beginning was not seen, or was forgotten."""
+        root = self._roots.get(context.trace_id)
+        return root.run if root else _Run(_trace(context))
 
     def shutdown(self) -> None:
         """Send what is left."""
@@ -104,27 +135,57 @@ class SiltstoneSpanProcessor(SpanProcessor):
         """Wait until everything is acknowledged, or kept on disk."""
         return self._client.transport.flush(timeout_millis / 1000)
 
-    def _emit(self, noun: str, span: ReadableSpan, label: str, at_ns: int | None, data: Mapping[str, Any]) -> None:
-        """Ids are made of the trace and span: exported twice, an event is one."""
-        if span.context is None:
-            return
-        context = span.context
-        trace = format(context.trace_id, "032x")
-        own = str(uuid.uuid5(_NAMESPACE, f"{trace}:{noun}:{label}"))
+    def _emit(
+        self, noun: str, context: SpanContext, run: _Run, label: str, at_ns: int | None, data: Mapping[str, Any]
+    ) -> None:
+        """Ids are made of the run and span: exported twice, an event is one."""
+        own = str(uuid.uuid5(_NAMESPACE, f"{run.id}:{noun}:{label}"))
         parent = _client.trace_parent(context.trace_id, context.span_id, context.trace_flags)
-        self._client.emit(noun, trace, data, time=_moment(at_ns or 0), id=own, parent=parent)
+        self._client.emit(noun, run.id, data, time=_moment(at_ns or 0), id=own, parent=parent)
 
 
-def _add(known: dict[str, Any], attributes: Mapping[str, Any]) -> None:
-    """What a span says of models and tokens."""
-    for name, keys in {
-        "input": ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"),
-        "output": ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"),
-    }.items():
-        found = next((attributes[key] for key in keys if isinstance(attributes.get(key), int)), 0)
-        known[name] += max(0, found)
-    known["model"] = known["model"] or _text(attributes, 100, "gen_ai.response.model", "gen_ai.request.model")
-    known["provider"] = known["provider"] or _text(attributes, 50, "gen_ai.provider.name", "gen_ai.system")
+def _is_root(span: ReadableSpan) -> bool:
+    return span.parent is None or span.parent.is_remote
+
+
+def _trace(context: SpanContext) -> str:
+    return format(context.trace_id, "032x")
+
+
+def _node(span: ReadableSpan, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    parent = format(span.parent.span_id, "016x") if span.parent else None
+    return _ended(span) | {
+        "node_name": span.name,
+        "started_at": _moment(span.start_time or 0),
+        "state_snapshot": {"parent_span_id": parent, "attributes": _small(attributes)},
+    }
+
+
+def _ended(span: ReadableSpan) -> dict[str, Any]:
+    failed = span.status.status_code is StatusCode.ERROR
+    return {
+        "status": "failed" if failed else "completed",
+        "duration_ms": max(0, ((span.end_time or 0) - (span.start_time or 0)) // 1_000_000),
+        "error_message": span.status.description if failed else None,
+    }
+
+
+def _tokens(attributes: Mapping[str, Any]) -> dict[str, int]:
+    """What a span says of its own tokens, where it has any."""
+    found = {
+        name: next((attributes[key] for key in keys if isinstance(attributes.get(key), int)), 0)
+        for name, keys in {
+            "tokens_input": ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"),
+            "tokens_output": ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"),
+        }.items()
+    }
+    return {name: count for name, count in found.items() if count > 0}
+
+
+def _name(run: _Run, attributes: Mapping[str, Any]) -> None:
+    """The run's model and provider are the first that a span names."""
+    run.model = run.model or _text(attributes, 100, "gen_ai.response.model", "gen_ai.request.model")
+    run.provider = run.provider or _text(attributes, 50, "gen_ai.provider.name", "gen_ai.system")
 
 
 def _text(attributes: Mapping[str, Any], most: int, *names: str) -> str | None:
