@@ -31,8 +31,6 @@ def copy(
         end = [ended] if left.issubset(sources) else []  # else there may be more to read
         waiting = [outlet for outlet in outlets if not outlet.is_empty]
         ready, taking, _ = select.select([*sources, *end, *(() if waiting else moments)], waiting, [])
-        for outlet in taking:
-            outlet.write()
         if left.isdisjoint(ready):
             for moment in moments.keys() & set(ready):
                 moments[moment]()
@@ -45,6 +43,8 @@ def copy(
             outlet.add(piece)
             if not piece or (outlet.is_gone and gone(source)):
                 del ways[source]
+        for outlet in taking:
+            outlet.write()
     for outlet in outputs.values():
         outlet.finish()
     os.close(ended)
