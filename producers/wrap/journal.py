@@ -143,6 +143,10 @@ class Reader:
             yield Frame(at_us, Kind(kind), data)
         self._is_closed = closed
 
+    def bytes_ahead(self) -> int:
+        """How much there is that frames() has not given."""
+        return os.fstat(self._file.fileno()).st_size - self._place
+
     @property
     def is_closed(self) -> bool:
         """Whether frames() has given the last there will be."""

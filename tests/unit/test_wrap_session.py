@@ -18,6 +18,7 @@ from producers.wrap.journal import Journal, Reader, Saved, begin, fingerprints, 
 from producers.wrap.masking import Masker
 from producers.wrap.patterns import load
 from producers.wrap.session import MAX_OF_A_PATTERN, Session
+from workers.wrap.recording import FLOOD_BYTES, Flood
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PATTERNS = load((EXAMPLES / "patterns.yaml").read_text(), "examples/patterns.yaml")
@@ -193,6 +194,25 @@ def test_a_journal_keeps_no_more_than_its_limit_and_no_half_frame(tmp_path: Path
         file.write(b"\0\0\0\0\0\0\0\1\1\0\0\0\xffcut")
     with Reader(tmp_path / "s") as reader:
         assert (list(reader.frames()), reader.is_closed) == ([_output(0, "a" * 50), end], True)
+
+
+def test_a_flood_is_read_when_it_is_over(tmp_path: Path) -> None:
+    """While more comes than FLOOD_BYTES between two looks it waits, until it ebbs or whoever prints has ended."""
+    journal = Journal(begin(tmp_path / "s", _saved()), 10 * FLOOD_BYTES)
+    much = _output(0, "a" * FLOOD_BYTES)
+    with Reader(tmp_path / "s") as reader:
+        flood = Flood(reader)
+        assert not flood.is_on()
+        journal.add(much)
+        assert flood.is_on()
+        journal.add(_output(0, "b"))
+        assert not flood.is_on()
+        journal.add(much)
+        assert flood.is_on()
+        journal.add(much)
+        journal.close()
+        assert not flood.is_on()
+        assert len(list(reader.frames())) == 4
 
 
 def test_a_journal_is_for_its_owner_alone(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ from workers.wrap.default_patterns import default_patterns
 MOST_EVENTS = 2_000  # made and not yet sent; until then no more frames are read
 LOOK_SECONDS = 0.2  # for new frames
 UNDER_WAY_US = 100_000  # that a frame may take from its time to the journal: read again, the session is the same
+FLOOD_BYTES = 1024 * 1024  # in LOOK_SECONDS
+FLOOD_SECONDS = 30.0
 SEND_SECONDS = 1.0  # between two tries while the program runs
 LONGEST_WAIT_SECONDS = 30.0
 GIVE_UP_SECONDS = 60.0  # without the broker, once the program has ended
@@ -108,12 +110,30 @@ class Outbox:
         self._next_try = time.monotonic() + self._wait
 
 
+class Flood:
+    """Output that comes so fast that whoever prints needs the processor more than we do: it is read a little later."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._ahead = 0
+        self._until = 0.0
+
+    def is_on(self) -> bool:
+        """Whether more than FLOOD_BYTES came since the last look; never for longer than FLOOD_SECONDS."""
+        before, self._ahead = self._ahead, self._reader.bytes_ahead()
+        if self._ahead - before < FLOOD_BYTES or self._reader.writer_is_gone():
+            self._until = 0.0
+            return False
+        self._until = self._until or time.monotonic() + FLOOD_SECONDS
+        return time.monotonic() < self._until
+
+
 async def record(reader: Reader, session: Session, send: Send, *, give_up_seconds: float = GIVE_UP_SECONDS) -> None:
     """Send the session's events until its journal is at its end and all were acknowledged. Raises Unsent."""
-    outbox = Outbox(send)
+    outbox, flood = Outbox(send), Flood(reader)
     outbox.add(session.take())
     while not (reader.is_closed and outbox.is_empty):
-        if not reader.is_closed and not outbox.is_full:
+        if not reader.is_closed and not outbox.is_full and not flood.is_on():
             _read(reader, session, outbox)
         await outbox.send_when_due()
         if reader.is_closed and outbox.trouble_seconds > give_up_seconds:
