@@ -13,6 +13,7 @@ from workers.letter_index import letter_of
 ROOT = Path(__file__).parent.parent.parent
 LETTERS = 500
 TRIES = 40
+WHOLE = 4  # writes that are not cancelled, to know how long one takes
 SECONDS = 5  # many times what a whole write takes, and far below the limits of the server
 
 
@@ -28,9 +29,13 @@ async def test_a_cancelled_write_of_letters_ends_at_once(installation: Installat
         async with database.transaction() as connection:
             await index(connection, [letter_of(topic, 0, at, None, bytes(2048), ()) for at in range(LETTERS)], 3)
 
-    started = time.monotonic()
-    await write(0)
-    whole = time.monotonic() - started
+    async def seconds_of(number: int) -> float:
+        started = time.monotonic()
+        await write(number)
+        return time.monotonic() - started
+
+    # The first one also connects, and may meet a busy moment: cancelled within its time, most of the others are over.
+    whole = min([await seconds_of(-number) for number in range(WHOLE)])
     cancelled = 0
     try:
         for number in range(1, TRIES + 1):
@@ -45,7 +50,7 @@ async def test_a_cancelled_write_of_letters_ends_at_once(installation: Installat
     assert cancelled > TRIES / 4
     counts = await installation.fetch("SELECT count(*)::int AS n FROM dead_letter GROUP BY letter_topic")
     assert {row["n"] for row in counts} == {LETTERS}
-    assert len(counts) >= 1 + TRIES - cancelled
+    assert len(counts) >= WHOLE + TRIES - cancelled
 
 
 def test_no_other_code_calls_the_driver_for_many_rows() -> None:
