@@ -1,8 +1,8 @@
-"""`make bench-wrap`: what `siltstone wrap` costs an agent that prints 100 MB, in a terminal that takes everything.
+"""`make bench-wrap`: what `siltstone wrap` costs an agent that prints 100 MB, into a terminal and into a pipe.
 
-The same program runs in a terminal directly, in util-linux's `script`, which only keeps the bytes, and wrapped,
-in turn; it says how long its printing took. The broker's address is one that nobody listens on, so that nothing but the
-agent's side is measured.
+Both are read as fast as they go. The same program runs directly, with what only keeps the bytes (util-linux's `script`
+in a terminal, `tee` in a pipe), and wrapped, in turn; it says how long its printing took. The broker's address is one
+that nobody listens on, so that nothing but the agent's side is measured.
 """
 
 import argparse
@@ -11,7 +11,6 @@ import os
 import platform
 import pty
 import shlex
-import shutil
 import statistics
 import subprocess
 import sys
@@ -40,8 +39,9 @@ sys.stdout.flush()
 open(told, "w").write(str(time.perf_counter() - began))
 """
 LINE_BYTES = 101
+PIECE_BYTES, LOOK_EVERY = 65_536, 500  # reads between two looks at the wrapper's memory
 COLUMNS = (
-    "at,megabytes,work_us_a_line,rounds,direct_s,script_s,wrapped_s,script_ratio,wrapped_ratio,wrap_peak_mb,whole_s,"
+    "at,into,megabytes,work_us_a_line,rounds,direct_s,kept_s,wrapped_s,kept_ratio,wrapped_ratio,wrap_peak_mb,whole_s,"
     "cores,python"
 )
 
@@ -54,36 +54,38 @@ class Run(NamedTuple):
     peak_mb: float
 
 
-def run(command: Sequence[str | Path], told: Path, environment: dict[str, str]) -> Run:
-    """Run in a terminal that is read as fast as it goes."""
+def run(command: Sequence[str | Path], into: str, told: Path, environment: dict[str, str]) -> Run:
+    """Run with its output read as fast as it goes."""
     began, peak = time.perf_counter(), 0.0
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, close_fds=True)
+    ours, theirs = pty.openpty() if into == "terminal" else os.pipe()
+    its_input = theirs if into == "terminal" else subprocess.DEVNULL
+    process = subprocess.Popen(command, stdin=its_input, stdout=theirs, stderr=theirs, env=environment, close_fds=True)
     os.close(theirs)
     pieces = 0
     try:
-        while os.read(ours, 65_536):
+        while os.read(ours, PIECE_BYTES):
             pieces += 1
-            if pieces % 2_000 == 0:
+            if pieces % LOOK_EVERY == 0:
                 peak = max(peak, peak_mb(process.pid))
-    except OSError:  # the other end is closed
+    except OSError:  # the other end of a terminal is closed
         pass
     process.wait()
     os.close(ours)
     return Run(float(told.read_text()), time.perf_counter() - began, peak)
 
 
-def measure(megabytes: int, rounds: int, work_us: float) -> None:
+def measure(into: str, megabytes: int, rounds: int, work_us: float) -> None:
     """Print the medians, and append them to results_wrap.csv."""
     with tempfile.TemporaryDirectory(prefix="siltstone-bench-wrap-") as folder:
-        told = Path(folder) / "told"
+        told, log = Path(folder) / "told", Path(folder) / "kept"
         count = megabytes * 1_000_000 // LINE_BYTES
         program: list[str | Path] = [sys.executable, "-c", PRINTS, str(count), str(told), str(work_us * 100 / 1e6)]
-        script: list[str | Path] = ["script", "-q", "-c", shlex.join(map(str, program)), Path(folder) / "typescript"]
-        wrapped: list[str | Path] = [SILTSTONE, "wrap", "--tenant", "bench", "--", *program]
-        commands = {"direct": program, "script": script, "wrapped": wrapped}
-        if not shutil.which("script"):
-            del commands["script"]
+        line = shlex.join(map(str, program))
+        commands: dict[str, list[str | Path]] = {
+            "direct": program,
+            "kept": ["script", "-q", "-c", line, log] if into == "terminal" else ["sh", "-c", f"{line} | tee {log}"],
+            "wrapped": [SILTSTONE, "wrap", "--tenant", "bench", "--", *program],
+        }
         found: dict[str, list[Run]] = {name: [] for name in commands}
         for number in range(rounds):
             environment = os.environ | {
@@ -91,15 +93,14 @@ def measure(megabytes: int, rounds: int, work_us: float) -> None:
                 "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
             }
             for name, command in commands.items():
-                found[name].append(run(command, told, environment))
+                found[name].append(run(command, into, told, environment))
                 subprocess.run(["pkill", "-f", folder], check=False)  # what reads the journal behind
-            print(
-                f"round {number + 1}: " + ", ".join(f"{name} {runs[-1].printing:.2f} s" for name, runs in found.items())
-            )
-    keep(found, megabytes, work_us)
+            times = ", ".join(f"{name} {runs[-1].printing:.2f} s" for name, runs in found.items())
+            print(f"into a {into}, round {number + 1}: {times}")
+    keep(found, into, megabytes, work_us)
 
 
-def keep(found: dict[str, list[Run]], megabytes: int, work_us: float) -> None:
+def keep(found: dict[str, list[Run]], into: str, megabytes: int, work_us: float) -> None:
     """Print the medians, with each round's ratio to the direct run of that round, and append them."""
     seconds = {name: statistics.median(run.printing for run in runs) for name, runs in found.items()}
     ratios = {
@@ -110,10 +111,14 @@ def keep(found: dict[str, list[Run]], megabytes: int, work_us: float) -> None:
     }
     whole = statistics.median(run.whole for run in found["wrapped"])
     peak = max(run.peak_mb for run in found["wrapped"])
-    print(f"{megabytes} MB: " + ", ".join(f"{name} {seconds[name]:.2f} s ({ratios[name]:.3f})" for name in found))
+    print(
+        f"{megabytes} MB into a {into}: "
+        + ", ".join(f"{name} {seconds[name]:.2f} s ({ratios[name]:.3f})" for name in found)
+    )
     print(f"wrap held {peak:.0f} MB")
     row = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "into": into,
         "megabytes": megabytes,
         "work_us_a_line": work_us,
         "rounds": len(found["direct"]),
@@ -139,7 +144,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--work-us", type=float, default=0, help="of work a line, beside its printing")
     options = parser.parse_args()
-    measure(options.megabytes, options.rounds, options.work_us)
+    for into in ("terminal", "pipe"):
+        measure(into, options.megabytes, options.rounds, options.work_us)
 
 
 if __name__ == "__main__":
