@@ -8,7 +8,7 @@ import json
 import shutil
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -138,34 +138,50 @@ def _record(
     return record
 
 
+@dataclass
+class _Part:
+    """What one log must hold of a file, and how many of the rows were there when it was last looked at."""
+
+    file: File
+    log: str
+    expected: Expected
+    rows: int = 0
+
+
 async def verify(
-    database: Database, tenant: str, files: Iterable[File], seconds: float, advance: Callable[[], None]
+    database: Database, tenant: str, files: Sequence[File], seconds: float, advance: Callable[[], None]
 ) -> None:
-    """Read again what the workers stored of each file, until it is all there or nothing new came for `seconds`.
+    """Read again what the workers stored, until it is all there or no row of any file came for `seconds`.
 
-    What is missing, or sums up to something else, is in the file's `trouble`. `database` is opened as the reader.
+    What is missing, or sums up to something else, is in the file's `trouble`. `advance` is called for each file that
+    is all there. `database` is opened as the reader.
     """
-    for file in files:
-        file.trouble += [said async for said in _missing(database, tenant, file, seconds)]
-        advance()
+    waiting = [_Part(file, name, expected) for file in files for name, expected in file.expected.items()]
+    deadline = time.monotonic() + seconds
+    while True:
+        looked, waiting = waiting, []
+        for part in looked:
+            rows, sums = await _stored(database, tenant, part.log, part.expected)
+            if rows > part.rows:
+                part.rows, deadline = rows, time.monotonic() + seconds
+            if rows < part.expected.rows:
+                waiting.append(part)
+                continue
+            part.file.trouble += _differing(part, sums)
+        late = {id(part.file) for part in waiting}
+        for _ in {id(part.file) for part in looked} - late:
+            advance()
+        if not waiting or time.monotonic() > deadline:
+            break
+        await asyncio.sleep(LOOK_SECONDS)
+    for part in waiting:
+        part.file.trouble.append(f"{part.log}: {part.rows} of {part.expected.rows} events are stored")
 
 
-async def _missing(database: Database, tenant: str, file: File, seconds: float) -> Any:
-    for name, expected in file.expected.items():
-        deadline, last = time.monotonic() + seconds, -1
-        while True:
-            rows, sums = await _stored(database, tenant, name, expected)
-            if rows != last:
-                last, deadline = rows, time.monotonic() + seconds
-            if rows >= expected.rows or time.monotonic() > deadline:
-                break
-            await asyncio.sleep(LOOK_SECONDS)
-        if rows != expected.rows:
-            yield f"{name}: {rows} of {expected.rows} events are stored"
-            continue
-        for column, wanted in expected.sums.items():
-            if sums[column] != wanted:
-                yield f"{name}: {column} sums up to {sums[column]}, and to {wanted} in the file"
+def _differing(part: _Part, sums: dict[str, Decimal]) -> Iterator[str]:
+    for column, wanted in part.expected.sums.items():
+        if sums[column] != wanted:
+            yield f"{part.log}: {column} sums up to {sums[column]}, and to {wanted} in the file"
 
 
 async def _stored(database: Database, tenant: str, name: str, expected: Expected) -> tuple[int, dict[str, Decimal]]:

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.support.installation import Installation
 from workers.cli import imports
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "swe-agent"
+HURRY_SECONDS = 3.0
 
 
 def trajectories() -> dict[str, dict[str, Any]]:
@@ -165,16 +167,20 @@ async def test_a_file_is_put_away_only_when_all_of_it_was_found_again(installati
 
 
 async def test_what_no_worker_stores_is_not_verified(installation: Installation) -> None:
-    """Without a worker nothing is stored: it says how much is missing, and the file stays."""
+    """Without a worker nothing is stored: it says how much is missing, and the files stay. All of them wait at once."""
     await installation.create_topics()
-    file = installation.folder / "a.xml"
-    file.write_text('<testsuite name="a"><testcase name="x"/></testsuite>')
-    arguments = ["import", "junit", str(file), "--tenant", "acme", "--archive", str(installation.folder / "b")]
-    environment = os.environ | installation.environment
-    done = commands.run(arguments, environment, first=_in_a_hurry)
+    inbox = installation.folder / "inbox"
+    inbox.mkdir()
+    for name in "abcd":
+        (inbox / f"{name}.xml").write_text(f'<testsuite name="{name}"><testcase name="x"/></testsuite>')
+    arguments = ["import", "junit", str(inbox), "--tenant", "acme", "--archive", str(installation.folder / "b")]
+    began = time.monotonic()
+    done = commands.run(arguments, os.environ | installation.environment, first=_in_a_hurry)
     assert done.returncode == 4
-    assert "run_event: 0 of 2 events are stored" in done.stderr
-    assert file.exists()
+    assert done.stderr.count("run_event: 0 of 2 events are stored") == 4
+    assert "wait for a worker, or were refused: siltstone dlq list" in done.stderr
+    assert len(list(inbox.iterdir())) == 4
+    assert time.monotonic() - began < 6 * HURRY_SECONDS  # twelve logs, one after the other, would take twice as long
 
 
 async def test_a_file_that_its_importer_fails_on_harms_no_other(installation: Installation) -> None:
@@ -213,4 +219,4 @@ def _falls(content: bytes, name: str, origin: Origin) -> Imported:
 
 
 def _in_a_hurry() -> None:
-    imports.VERIFY_SECONDS = 1.0
+    imports.VERIFY_SECONDS = HURRY_SECONDS

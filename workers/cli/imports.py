@@ -161,6 +161,8 @@ class Work:
             for trouble in file.trouble:
                 self._failed.add(file.path)
                 say(f"{file.path}: {trouble}")
+        if any(file.trouble for file in self._files):
+            say("events that are missing wait for a worker, or were refused: siltstone dlq list")
         if found := sum(sum(file.kinds.values()) for file in self._files if not file.trouble):
             say(f"verified: {found} events are stored, with the sums of their numbers")
 
