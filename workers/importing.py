@@ -5,17 +5,18 @@ A file is put away only after everything in it was found again, with the sums of
 
 import asyncio
 import json
+import os
 import shutil
+import stat
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from contracts.decode import decode
 from contracts.event import Event
@@ -74,6 +75,8 @@ class File:
     expected: dict[str, Expected] = field(default_factory=lambda: defaultdict(Expected))
     trouble: list[str] = field(default_factory=list)
     """Why it cannot be put away, beside what was refused."""
+    was: os.stat_result | None = None
+    """What the file was when it was opened."""
 
     @property
     def is_whole(self) -> bool:
@@ -91,7 +94,9 @@ def read(
     defaults = Defaults(topic_prefix=prefix)
     now_ms = int(time.time() * 1000)
     try:
-        with _opened(file.path) as opened:
+        with file.path.open("rb") as plain:
+            file.was = os.fstat(plain.fileno())
+            opened = plain if plain.seekable() else BytesIO(plain.read())  # it may be read twice
             for item in importer(opened, str(file.path), origin):
                 taken = item if isinstance(item, Refused) else _record(item, file, defaults, window, now_ms)
                 file.refused += isinstance(taken, Refused)
@@ -105,13 +110,6 @@ def read(
         raise NotRead(
             f"{file.path}: the importer fails on it, {left} of it is left out: {defect(error).message}"
         ) from error
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """A file that can be read twice: a pipe is kept in memory."""
-    with path.open("rb") as opened:
-        yield opened if opened.seekable() else BytesIO(opened.read())
 
 
 def _number(value: object) -> Any:
@@ -195,13 +193,33 @@ async def _stored(database: Database, tenant: str, name: str, expected: Expected
     return rows, sums
 
 
+class Kept(Exception):
+    """A file that is not moved; the message says why."""
+
+
 def put_away(file: File, folder: Path) -> Path:
-    """Move a file into a folder, beside what is there; where it went. Raises OSError."""
+    """Move a file into a folder, beside what is there; where it went. Raises OSError and Kept."""
+    now = file.path.lstat()
+    if not stat.S_ISREG(now.st_mode):
+        raise Kept("it is a link or a pipe, and no file of its own")
+    if file.was is None or _version(now) != _version(file.was):
+        raise Kept("it was changed after it was read; import it again")
     folder.mkdir(parents=True, exist_ok=True)
     for target in _names(folder, file.path):
-        if not target.exists():
+        try:
+            target.open("xb").close()  # another import may look for a name at the same moment
+        except FileExistsError:
+            continue
+        try:
             return Path(shutil.move(file.path, target))
+        except OSError:
+            target.unlink()
+            raise
     raise AssertionError("there is always another name")
+
+
+def _version(was: os.stat_result) -> tuple[int, int, int, int]:
+    return was.st_dev, was.st_ino, was.st_size, was.st_mtime_ns
 
 
 def _names(folder: Path, path: Path) -> Iterator[Path]:

@@ -2,8 +2,10 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,8 @@ from contracts.window import TimeWindow
 from producers.imports import junit, otel, promptfoo, runs_json, sentinel_yaml, swe_agent
 from producers.imports.imported import Imported, Importer, Origin, Refused, Unreadable
 from producers.imports.jsonl import BadMapping, importer, mapping
-from workers.importing import UIDS_AT_ONCE, Expected
+from workers import importing
+from workers.importing import UIDS_AT_ONCE, Expected, File
 
 ORIGIN = Origin("acme", "/importers/test")
 WINDOW = TimeWindow(datetime(2000, 1, 1, tzinfo=UTC))
@@ -521,3 +524,41 @@ def test_a_file_that_is_none_says_so(read: Importer, content: bytes, said: str) 
         _read(read, content, "the-file")
     assert "the-file" in str(raised.value)
     assert said in str(raised.value)
+
+
+def _read_file(path: Path) -> File:
+    file = File(path)
+    for _ in importing.read(file, sentinel_yaml.read, ORIGIN, WINDOW, ""):
+        pass
+    return file
+
+
+def test_a_file_that_was_changed_after_it_was_read_stays(tmp_path: Path) -> None:
+    """What was added to it is nowhere else; so does what is no file of its own. Whole ones go."""
+    grown, link, whole = (tmp_path / f"{name}.yaml" for name in ("grown", "link", "whole"))
+    for path in (grown, whole):
+        path.write_bytes(YAML)
+    link.symlink_to(whole.name)
+    files = [_read_file(path) for path in (grown, link, whole)]
+    with grown.open("ab") as more:
+        more.write(b"---\nname: third\n")
+    for file, said in ((files[0], "was changed after it was read"), (files[1], "is a link or a pipe")):
+        with pytest.raises(importing.Kept, match=said):
+            importing.put_away(file, tmp_path / "archive")
+        assert file.path.exists()
+    assert importing.put_away(files[2], tmp_path / "archive").read_bytes() == YAML
+
+
+def test_files_of_one_name_that_are_put_away_at_once_are_all_kept(tmp_path: Path) -> None:
+    """Each gets a name of its own, whoever else looks for one."""
+    for number in range(50):
+        files = []
+        for folder in range(4):
+            path = tmp_path / f"{number}-{folder}" / "a.yaml"
+            path.parent.mkdir()
+            path.write_text(f"name: {number}-{folder}")
+            files.append(_read_file(path))
+        with ThreadPoolExecutor(len(files)) as threads:
+            list(threads.map(lambda file: importing.put_away(file, tmp_path / "archive"), files))
+    kept = {path.read_text() for path in (tmp_path / "archive").iterdir()}
+    assert kept == {f"name: {number}-{folder}" for number in range(50) for folder in range(4)}

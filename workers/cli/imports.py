@@ -177,6 +177,9 @@ class Work:
             except OSError as error:
                 self._failed.add(file.path)
                 say(f"{file.path} cannot be moved to {folder}: {error.strerror}")
+            except importing.Kept as kept:
+                self._failed.add(file.path)
+                say(f"{file.path} stays where it is: {kept}")
 
     def _records(self) -> Iterator[Outgoing | RefusedLine]:
         """The records of one file after the other; says what is refused as it goes."""
