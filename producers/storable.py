@@ -51,8 +51,8 @@ def storable(value: object, max_bytes: int) -> Any:
 def _storable(value: object, depth: int) -> object:
     if isinstance(value, str):
         return cut(clean(value), MAX_JSON_TEXT_BYTES)
-    if isinstance(value, Decimal):
-        return float(value) if math.isfinite(float(value)) else str(value)
+    if isinstance(value, Decimal | float):  # NaN and Infinity too, which Python writes into JSON
+        return float(value) if math.isfinite(float(value)) else str(Decimal(value))
     if not isinstance(value, dict | list):
         return str(value) if isinstance(value, int) and value not in INT64 else value
     if depth == 0:

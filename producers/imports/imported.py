@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Any, BinaryIO, NamedTuple
 
 from producers.storable import INT64, clean
+from producers.swe_agent_file import COST_EXPONENTS, MAX_COST_USD
 from producers.timeline import Timeline
 
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)  # the day of what has no date
@@ -88,7 +89,9 @@ def json_lines(file: BinaryIO) -> Iterator[Line | Refused]:
                 continue
             try:
                 yield Line(number, line, _read_json(line.removeprefix(BOM_UTF8).decode()))
-            except (ValueError, RecursionError):
+            except UnicodeDecodeError:
+                yield Refused(f"line {number}", "it is no UTF-8")
+            except (ArithmeticError, ValueError, RecursionError):
                 yield Refused(f"line {number}", "it is no JSON")
 
 
@@ -115,7 +118,7 @@ def json_value(content: bytes, name: str, what: str) -> Any:
         raise Unreadable(f"{name} is no UTF-8 at byte {error.start}; {what} is JSON in UTF-8") from None
     except json.JSONDecodeError as error:
         raise Unreadable(f"{name} is no JSON ({error.msg} at line {error.lineno}); {what} is") from None
-    except (ValueError, RecursionError) as error:
+    except (ArithmeticError, ValueError, RecursionError) as error:
         raise Unreadable(f"{name} is no JSON that can be read ({type(error).__name__}); {what} is") from None
 
 
@@ -147,7 +150,8 @@ def money(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
     cost = value if isinstance(value, Decimal) else Decimal(str(value))
-    return format(cost, "f") if cost.is_finite() and 0 <= cost < 10**12 else None
+    is_cost = cost.is_finite() and 0 <= cost < MAX_COST_USD and cost.as_tuple().exponent in COST_EXPONENTS
+    return format(cost, "f") if is_cost else None
 
 
 def instant(value: object) -> datetime | None:

@@ -562,3 +562,19 @@ def test_files_of_one_name_that_are_put_away_at_once_are_all_kept(tmp_path: Path
             list(threads.map(lambda file: importing.put_away(file, tmp_path / "archive"), files))
     kept = {path.read_text() for path in (tmp_path / "archive").iterdir()}
     assert kept == {f"name: {number}-{folder}" for number in range(50) for folder in range(4)}
+
+
+def test_numbers_that_json_or_python_cannot_hold_cost_their_own_item_alone() -> None:
+    """NaN is kept as a text; an exponent beyond all bounds is refused with its line, or its file; so is a cost."""
+    run = b'{"id": "7", "results": {"loss": NaN}, "least": -Infinity, "cost": 1e-99999}'
+    found = _read(runs_json.read, run)
+    [started], [finished] = _of(found, "run.started"), _of(found, "run.finished")
+    assert (started["least"], finished) == ("-Infinity", {"status": "completed", "results_summary": {"loss": "NaN"}})
+    [definition] = _of(_read(sentinel_yaml.read, b"name: a\nmost: .inf\n"), "definition.saved")
+    assert definition["spec"]["most"] == "Infinity"
+    beyond = b'{"id": 1e9999999999999999999}\n'
+    found = _lines(TWICE, beyond, {"id": 2}, b"\xff\xfe\n")
+    assert found.refused == [Refused("line 1", "it is no JSON"), Refused("line 3", "it is no UTF-8")]
+    assert len(found.events) == 3
+    with pytest.raises(Unreadable, match="x is no JSON that can be read"):
+        _read(runs_json.read, beyond)
