@@ -113,7 +113,7 @@ def json_object(content: bytes, name: str, what: str) -> dict[str, Any]:
 def json_value(content: bytes, name: str, what: str) -> Any:
     """Any JSON. Raises Unreadable."""
     try:
-        return json.loads(content.decode(), parse_float=Decimal)
+        return json.loads(content.decode("utf-8-sig"), parse_float=Decimal)
     except UnicodeDecodeError as error:
         raise Unreadable(f"{name} is no UTF-8 at byte {error.start}; {what} is JSON in UTF-8") from None
     except json.JSONDecodeError as error:

@@ -41,6 +41,7 @@ from producers.storable import clean, storable
 KIND = "jsonl"
 MAX_DATA_BYTES = 512 * 1024
 READ_BYTES = 1024 * 1024
+MILLISECOND = len("2026-01-31T12:00:00.123")  # of a time, what makes an identity
 _NAMESPACE = uuid.UUID("5d1f8a53-5f0b-4c39-9a3e-0f6c5a7c7b0e")
 _MEMBERS = {"when", "type", "subject", "time", "id", "data"}
 
@@ -192,14 +193,14 @@ def _time(line: Line, rule: Rule, start: datetime) -> str:
         return iso(start + timedelta(milliseconds=line.number))
     if (moment := instant(said)) is None:
         raise _LineRefused(f"its time {clean(str(said))[:50]!r} is none of ISO 8601, and no seconds or milliseconds")
-    return iso(moment)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _distinct(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The events of one line: of those with the same id and time the second gets `#2`, the third `#3`."""
+    """The events of one line: of those with the same id and millisecond the second gets `#2`, the third `#3`."""
     seen = Counter[tuple[str, str]]()
     for event in events:
-        identity = event["id"], event["time"]
+        identity = event["id"], event["time"][:MILLISECOND]
         seen[identity] += 1
         if seen[identity] > 1:
             event["id"] += f"#{seen[identity]}"

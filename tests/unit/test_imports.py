@@ -292,7 +292,7 @@ def test_lines_become_what_the_mapping_says() -> None:
     assert [refused.item for refused in found.refused] == ["line 3", "line 4"]
     started, error = found.events
     assert (started["type"], started["subject"], len(started["id"])) == ("siltstone.session.started.v1", "s1", 36)
-    assert (error["id"], error["time"], error["data"]["matched_value"]) == ("5", "2026-02-02T02:40:00.000Z", "$5")
+    assert (error["id"], error["time"], error["data"]["matched_value"]) == ("5", "2026-02-02T02:40:00.000000Z", "$5")
     assert error["data"]["metadata"] == {"all": lines[1]}
 
 
@@ -578,3 +578,22 @@ def test_numbers_that_json_or_python_cannot_hold_cost_their_own_item_alone() -> 
     assert len(found.events) == 3
     with pytest.raises(Unreadable, match="x is no JSON that can be read"):
         _read(runs_json.read, beyond)
+
+
+@pytest.mark.parametrize("kind", ["promptfoo", "runs-json"])
+def test_a_byte_order_mark_says_nothing(kind: str) -> None:
+    """As Windows writes it before JSON."""
+    read, content = WHOLE[kind]
+    assert _read(read, b"\xef\xbb\xbf" + content) == _read(read, content)
+
+
+def test_a_line_keeps_its_microseconds() -> None:
+    """The order of events is told by them, but not their identity."""
+    two = """events:
+      - {type: session.started, subject: s, id: $id, time: $from, data: {agent_name: a}}
+      - {type: session.completed, subject: s, id: $id, time: $to, data: {}}"""
+    line = {"id": "x", "from": "2026-01-31T13:00:00.123456789+01:00", "to": "2026-01-31T12:00:00.123999Z"}
+    assert [(event["id"], event["time"]) for event in _lines(two, line).events] == [
+        ("x", "2026-01-31T12:00:00.123456Z"),
+        ("x#2", "2026-01-31T12:00:00.123999Z"),
+    ]
