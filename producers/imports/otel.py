@@ -71,12 +71,21 @@ def read(file: BinaryIO, name: str, origin: Origin) -> Iterator[Item]:
 
 
 def _spans(request: Any, number: int) -> Iterator[Span | Refused]:
-    for of_resource in _list(request, "resourceSpans"):
-        resource = attributes(_list(of_resource.get("resource") or {}, "attributes"))
-        for scope in _list(of_resource, "scopeSpans"):
-            for place, span in enumerate(_list(scope, "spans"), 1):
-                read = _span(span, resource)
+    """The spans of a line, counted from 1; what stands where one belongs, and is none, is refused."""
+    place = 0
+    for of_resource in _items(request, "resourceSpans"):
+        resource = attributes(_list(of_resource.get("resource"), "attributes")) if isinstance(of_resource, dict) else {}
+        for scope in _items(of_resource, "scopeSpans"):
+            for span in _items(scope, "spans"):
+                place += 1
+                read = _span(span, resource) if isinstance(span, dict) else "it is no span of a request's resourceSpans"
                 yield Refused(f"line {number}, span {place}", read) if isinstance(read, str) else read
+
+
+def _items(holder: Any, name: str) -> list[Any]:
+    """What is in a list; one None where there is no list, which is then no span either."""
+    items = holder.get(name) if isinstance(holder, dict) else None
+    return items if isinstance(items, list) else [None]
 
 
 def _span(span: dict[str, Any], resource: dict[str, Any]) -> Span | str:

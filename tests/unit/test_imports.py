@@ -597,3 +597,20 @@ def test_a_line_keeps_its_microseconds() -> None:
         ("x", "2026-01-31T12:00:00.123456Z"),
         ("x#2", "2026-01-31T12:00:00.123999Z"),
     ]
+
+
+def test_what_is_no_span_is_refused() -> None:
+    """A line of logs or metrics, and whatever else stands where a span belongs; nothing is left out without a word."""
+    odd = {"resourceSpans": [3, {"scopeSpans": [{"spans": [4, SPANS[0]]}, {}]}, {"instrumentationLibrarySpans": []}]}
+    lines = [odd, {"resourceLogs": []}, [1], {"resourceSpans": []}]
+    found = _read(otel.read, b"\n".join(json.dumps(line).encode() for line in lines))
+    assert [refused.item for refused in found.refused] == [
+        "line 1, span 1",
+        "line 1, span 2",
+        "line 1, span 4",
+        "line 1, span 5",
+        "line 2, span 1",
+        "line 3, span 1",
+    ]
+    assert {refused.reason for refused in found.refused} == {"it is no span of a request's resourceSpans"}
+    assert len(_of(found, "node.executed")) == 1
