@@ -4,8 +4,10 @@ What it is called varies: each member is looked for under the names that are kno
 under their own names, in the event's `rest`.
 """
 
-from datetime import datetime
+import json
+from datetime import datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 from producers.imports.imported import (
@@ -94,23 +96,29 @@ def events(content: bytes, name: str, origin: Origin) -> Imported:
         "model": text(members.take("model"), MAX_MODEL),
         "config_snapshot": storable(members.take("config", "parameters", "options"), MAX_JSON_BYTES),
     }
-    line.add("run.started", line.run, "", start | {k: v for k, v in members.rest().items() if k not in start})
+    _add(line, "run.started", "", start | {k: v for k, v in members.rest().items() if k not in start})
     _stages(stages, line, found)
-    if current or progress is not None:
-        line.add("run.progressed", line.run, "", {"current_stage": current, "progress_percent": progress})
     _files(files, line, found)
+    if current or progress is not None:
+        _move_to(line, ended and ended - timedelta(milliseconds=1))  # so that what is said later counts
+        _add(line, "run.progressed", "", {"current_stage": current, "progress_percent": progress})
     if status not in STATUSES.values():
         found.refused.append(Refused("the run's end", f"its status {status!r} is not known"))
     if status in ("completed", "failed", "cancelled"):
         _move_to(line, ended)
-        line.add("run.finished", line.run, "", {"status": status, **finish})
+        _add(line, "run.finished", "", {"status": status, **finish})
     elif any(value is not None for value in finish.values()):
-        line.add("run.updated", line.run, "", finish)
+        _add(line, "run.updated", "", finish)
     found.events = line.take()
     return found
 
 
 read = of_whole(events)
+
+
+def _add(line: Timeline, noun: str, place: str, data: dict[str, Any]) -> None:
+    """An event whose id is made of its content too: the file is written again while the run goes on."""
+    line.add(noun, line.run, f"{place}:{sha256(json.dumps(data).encode()).hexdigest()}", data)
 
 
 def _status(members: Members) -> str:
@@ -147,7 +155,7 @@ def _stages(stages: Any, line: Timeline, found: Imported) -> None:
             "duration_ms": duration,
             "error_message": text(_plain_text(stage.take(*ERROR)), MAX_JSON_BYTES),
         }
-        line.add("node.executed", line.run, f"{place}", data | {k: v for k, v in stage.rest().items() if k not in data})
+        _add(line, "node.executed", f"{place}", data | {k: v for k, v in stage.rest().items() if k not in data})
 
 
 def _files(files: Any, line: Timeline, found: Imported) -> None:
@@ -163,7 +171,7 @@ def _files(files: Any, line: Timeline, found: Imported) -> None:
             "size_bytes": count(file.take("size_bytes", "size")),
             "storage_path": text(file.take("storage_path", "path", "url"), MAX_JSON_BYTES),
         }
-        line.add("file.produced", line.run, f"{place}", data | {k: v for k, v in file.rest().items() if k not in data})
+        _add(line, "file.produced", f"{place}", data | {k: v for k, v in file.rest().items() if k not in data})
 
 
 def _move_to(line: Timeline, moment: datetime | None) -> None:

@@ -240,8 +240,9 @@ def test_an_older_run_keeps_what_it_has_no_place_for() -> None:
     """Stages, files and results have theirs; unknown members stay under their own names."""
     found = runs_json.events(json.dumps(RUN).encode(), "17.json", ORIGIN)
     assert _short(found) == [
-        ("run.started", "job-17"), ("node.executed", "parse"), ("node.executed", "score"), ("run.progressed", None),
-        ("file.produced", "report.pdf"), ("file.produced", "plain.txt"), ("run.finished", "completed"),
+        ("run.started", "job-17"), ("node.executed", "parse"), ("node.executed", "score"),
+        ("file.produced", "report.pdf"), ("file.produced", "plain.txt"), ("run.progressed", None),
+        ("run.finished", "completed"),
     ]  # fmt: skip
     [started], [finished] = _of(found, "run.started"), _of(found, "run.finished")
     assert started["owner"] == "me"
@@ -614,3 +615,22 @@ def test_what_is_no_span_is_refused() -> None:
     ]
     assert {refused.reason for refused in found.refused} == {"it is no span of a request's resourceSpans"}
     assert len(_of(found, "node.executed")) == 1
+
+
+def test_a_run_that_was_written_again_adds_what_is_new_of_it() -> None:
+    """A stage or a progress that changed is another event of the run, the progress later; the rest is what it was."""
+    stages = [{"name": "parse", "status": "done"}, {"name": "score", "status": "pending"}]
+    early = {"id": "7", "status": "running", "progress": 40, "stages": stages, "updated_at": "2024-01-02T00:00:00Z"}
+    stages = [stages[0], {"name": "score", "status": "failed"}]
+    late = early | {"stages": stages, "status": "done", "progress": 90, "updated_at": "2024-01-02T00:00:01Z"}
+    first, second = (_read(runs_json.read, json.dumps(run).encode()).events for run in (early, late))
+    known = {(event["id"], event["time"]) for event in first}
+    assert [(event["type"].split(".")[1], (event["id"], event["time"]) in known) for event in second] == [
+        ("run", True), ("node", True), ("node", False), ("run", False), ("run", False)
+    ]  # fmt: skip
+    assert {event["subject"] for event in (*first, *second)} == {first[0]["subject"]}
+    assert [e["time"] for e in (first[-1], *second[-2:])] == [
+        "2024-01-01T23:59:59.999Z",
+        "2024-01-02T00:00:00.999Z",
+        "2024-01-02T00:00:01.000Z",
+    ]
