@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import BinaryIO
 
 import msgspec
 from msgspec import Raw
@@ -17,6 +18,7 @@ from contracts.registry import EVENT_TYPES, topic_of
 from contracts.window import TimeWindow
 
 _members = msgspec.json.Decoder(dict[str, Raw])
+MAX_LINE_BYTES = 64 * 1024 * 1024  # no record is larger, nor what one line holds of traces
 HEADER_ATTRIBUTES = ("specversion", "id", "source", "type", "time", "subject", "tenantid")
 
 
@@ -49,12 +51,22 @@ class Defaults:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
+def lines_of(file: BinaryIO) -> Iterator[bytes]:
+    """A file's lines as they are read; of one above MAX_LINE_BYTES its beginning, which is above them by a byte."""
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        yield line
+        while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
+            line = file.readline(MAX_LINE_BYTES + 1)
+
+
 def outgoing(
     lines: Iterable[bytes], defaults: Defaults, window: TimeWindow, *, check: bool
 ) -> Iterator[Outgoing | RefusedLine]:
     """A record or a refusal for every line that is not blank; a refused line says why in words."""
     for number, line in enumerate(lines, 1):
-        if line.strip():
+        if len(line) > MAX_LINE_BYTES:
+            yield RefusedLine(number, f"too_large: the line has more than {MAX_LINE_BYTES} bytes")
+        elif line.strip():
             try:
                 yield record_of(line.strip(), defaults, window, check=check)
             except Refusal as refusal:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any, BinaryIO, NamedTuple
 
+from producers.event_lines import MAX_LINE_BYTES, lines_of
 from producers.storable import INT64, clean
 from producers.swe_agent_file import COST_EXPONENTS, MAX_COST_USD
 from producers.timeline import Timeline
@@ -82,7 +83,11 @@ class Line(NamedTuple):
 def json_lines(file: BinaryIO) -> Iterator[Line | Refused]:
     """The lines that are not blank, numbers as Decimal where they are no integers. One in memory at a time."""
     number = 0
-    for ended in file:
+    for ended in lines_of(file):
+        if len(ended) > MAX_LINE_BYTES:
+            number += 1
+            yield Refused(f"line {number}", f"it has more than {MAX_LINE_BYTES} bytes")
+            continue
         for line in ended.splitlines():  # an old Mac's lines end in \r alone
             number += 1
             if not line.strip():

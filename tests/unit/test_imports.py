@@ -12,7 +12,8 @@ import pytest
 
 from contracts.decode import decode
 from contracts.window import TimeWindow
-from producers.imports import junit, otel, promptfoo, runs_json, sentinel_yaml, swe_agent
+from producers import event_lines
+from producers.imports import imported, junit, otel, promptfoo, runs_json, sentinel_yaml, swe_agent
 from producers.imports.imported import Imported, Importer, Origin, Refused, Unreadable
 from producers.imports.jsonl import BadMapping, importer, mapping
 from workers import importing
@@ -136,15 +137,15 @@ def _lines(mapped: str, *lines: Any) -> Imported:
     return _read(importer(mapping(mapped, "m.yaml")), content)
 
 
-def _short(imported: Imported) -> list[tuple[str, Any]]:
+def _short(found: Imported) -> list[tuple[str, Any]]:
     telling = {"node.executed": "node_name", "assertion.evaluated": "passed", "file.produced": "filename"}
     telling |= {"run.finished": "status", "definition.saved": "name", "run.started": "external_ref"}
-    nouns = [(e["type"].removeprefix("siltstone.").removesuffix(".v1"), e["data"]) for e in imported.events]
+    nouns = [(e["type"].removeprefix("siltstone.").removesuffix(".v1"), e["data"]) for e in found.events]
     return [(noun, data.get(telling.get(noun, ""))) for noun, data in nouns]
 
 
-def _of(imported: Imported, noun: str) -> list[dict[str, Any]]:
-    return [event["data"] for event in imported.events if event["type"] == f"siltstone.{noun}.v1"]
+def _of(found: Imported, noun: str) -> list[dict[str, Any]]:
+    return [event["data"] for event in found.events if event["type"] == f"siltstone.{noun}.v1"]
 
 
 def test_a_junit_suite_is_a_run_and_each_case_a_node_and_an_assertion() -> None:
@@ -634,3 +635,16 @@ def test_a_run_that_was_written_again_adds_what_is_new_of_it() -> None:
         "2024-01-02T00:00:00.999Z",
         "2024-01-02T00:00:01.000Z",
     ]
+
+
+def test_a_line_beyond_all_bounds_costs_itself_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not held in memory, and its neighbours are read; `siltstone publish` reads lines so too."""
+    for module in (event_lines, imported):
+        monkeypatch.setattr(module, "MAX_LINE_BYTES", 20)
+    found = _lines(TWICE, b'{"id": 1}\n' + b"x" * 57 + b'\n{"id": 2}\n' + b"y" * 21)
+    assert found.refused == [Refused(f"line {number}", "it has more than 20 bytes") for number in (2, 4)]
+    assert len(found.events) == 6
+    lines = [b'{"id": 1}\n', b"x" * 21, b'{"id": 2}\n']
+    assert list(event_lines.lines_of(BytesIO(b'{"id": 1}\n' + b"x" * 63 + b'\n{"id": 2}\n'))) == lines
+    refused_lines = list(event_lines.outgoing(lines, event_lines.Defaults(), WINDOW, check=False))
+    assert refused_lines[1] == event_lines.RefusedLine(2, "too_large: the line has more than 20 bytes")

@@ -11,7 +11,7 @@ import typer
 from aiokafka.errors import KafkaError
 
 from contracts.window import TimeWindow
-from producers.event_lines import Defaults, Outgoing, RefusedLine, outgoing
+from producers.event_lines import Defaults, Outgoing, RefusedLine, lines_of, outgoing
 from workers import publisher
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, Output, fail, print_rows, printable, progress, say
@@ -45,7 +45,7 @@ def publish(
     elif file is None:
         fail("give a file of JSON lines, - for standard input, or --type, --subject and --data", Exit.USAGE)
     elif str(file) == "-":
-        lines = sys.stdin.buffer
+        lines = lines_of(sys.stdin.buffer)
     else:
         lines, total = _lines(file)
     report = send(read, outgoing(lines, defaults, window, check=check), total, check=check)
@@ -92,13 +92,13 @@ def _lines(file: Path) -> tuple[Iterator[bytes], int]:
     """The file's lines as they are read, and how many there are."""
     try:
         with file.open("rb") as counted:
-            total = sum(1 for line in counted if line.strip())
+            total = sum(1 for line in lines_of(counted) if line.strip())
         opened = file.open("rb")
     except OSError as error:
         fail(f"{file} cannot be read: {error.strerror}", Exit.NOT_FOUND)
 
     def read() -> Iterator[bytes]:
         with opened:
-            yield from opened
+            yield from lines_of(opened)
 
     return read(), total
