@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,37 +28,37 @@ from persistence.database import Database
 from persistence.logs import LOG_BY_NAME
 from persistence.reads import as_tenant, sums_of
 from producers.event_lines import Defaults, Outgoing, record_of
-from producers.imports.imported import Importer, Origin, Refused, Unreadable
+from producers.imports.imported import Importer, Named, Origin, Refused, Unreadable
 from workers.decoding import defect
 
 NUMBERS = ("integer", "bigint", "numeric")  # kinds of columns that are summed
-UID_BYTES = 16
 UIDS_AT_ONCE = 5_000
 LOOK_SECONDS = 0.5
 
 
 @dataclass
 class Expected:
-    """What a log must hold of a file: the keys of the rows, one behind the other, and each column of numbers' sum."""
+    """What a log must hold of a file: the keys of the rows, each with a hash of its event; a numeric column's sum."""
 
-    uids: bytearray = field(default_factory=bytearray)
+    contents: dict[bytes, int] = field(default_factory=dict)
     sums: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
 
     @property
     def rows(self) -> int:
-        return len(self.uids) // UID_BYTES
+        return len(self.contents)
 
-    def add(self, event: Event) -> None:
-        self.uids += event.uid
+    def add(self, event: Event, content: int) -> None:
+        """Of an event that is not in it."""
+        self.contents[event.uid] = content
         for name in _numbers(type(event.data)):
             if isinstance(value := getattr(event.data, name), int | Decimal):
                 self.sums[name] += value
 
     def parts(self) -> Iterator[list[bytes]]:
         """The keys, UIDS_AT_ONCE at a time."""
-        step = UID_BYTES * UIDS_AT_ONCE
-        for part in (self.uids[at : at + step] for at in range(0, len(self.uids), step)):
-            yield [bytes(part[at : at + UID_BYTES]) for at in range(0, len(part), UID_BYTES)]
+        keys = iter(self.contents)
+        while part := list(islice(keys, UIDS_AT_ONCE)):
+            yield part
 
 
 @cache
@@ -100,7 +101,8 @@ def read(
             for item in importer(opened, str(file.path), origin):
                 taken = item if isinstance(item, Refused) else _record(item, file, defaults, window, now_ms)
                 file.refused += isinstance(taken, Refused)
-                yield taken
+                if taken is not None:
+                    yield taken
     except OSError as error:
         raise NotRead(f"{file.path} cannot be read: {error.strerror}") from None
     except Unreadable as error:
@@ -124,16 +126,21 @@ _encode = json.JSONEncoder(ensure_ascii=False, default=_number).encode
 
 def _record(
     made: dict[str, Any], file: File, defaults: Defaults, window: TimeWindow, now_ms: int
-) -> Outgoing | Refused:
+) -> Outgoing | Refused | None:
+    """None for what the file holds already, to the byte."""
+    item = made.item if isinstance(made, Named) else f"{made['type']} {made['id']}"
     value = _encode(made).encode(errors="surrogatepass")
     try:
         record = record_of(value, defaults, window, check=False)
         event = decode(record.value, record.key, record.headers, now_ms, window)
     except Refusal as refusal:
-        return Refused(f"{made['type']} {made['id']}", f"{refusal.reason.value}: {refusal.message}")
-    file.kinds[event.type_name] += 1
-    file.expected[event.type.log].add(event)
-    return record
+        return Refused(item, f"{refusal.reason.value}: {refusal.message}")
+    expected, content = file.expected[event.type.log], hash(record.value)
+    if (known := expected.contents.get(event.uid)) is None:
+        file.kinds[event.type_name] += 1
+        expected.add(event, content)
+        return record
+    return None if known == content else Refused(item, "another event of the file has its id and time")
 
 
 @dataclass

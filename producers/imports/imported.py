@@ -51,6 +51,14 @@ class Imported:
     refused: list[Refused] = field(default_factory=list)
 
 
+class Named(dict[str, Any]):
+    """An event, and what names its place in the file."""
+
+    def __init__(self, event: dict[str, Any], item: str) -> None:
+        super().__init__(event)
+        self.item = item
+
+
 Item = dict[str, Any] | Refused
 """An event of a file, or what of it was refused."""
 

@@ -28,6 +28,7 @@ from producers.imports.imported import (
     Importer,
     Item,
     Line,
+    Named,
     Origin,
     Refused,
     Unreadable,
@@ -127,14 +128,22 @@ def importer(rules: list[Rule]) -> Importer:
     """What reads files by these rules."""
 
     def read(file: BinaryIO, name: str, origin: Origin) -> Iterator[Item]:
-        """The events of each line; one that is no JSON, or that no rule takes, is refused."""
+        """The events of each line; one that is no JSON, or that no rule takes, is refused.
+
+        Lines that are alike are told apart by how many came before, which stays when the file grows.
+        """
         start, line = origin.start or _start(file), None
+        seen = Counter[bytes]()
         for line in json_lines(file):
             if isinstance(line, Refused):
                 yield line
                 continue
+            digest = sha256(line.raw.strip()).digest()
+            seen[digest[:16]] += 1
+            identity = digest.hex() if (nth := seen[digest[:16]]) == 1 else f"{digest.hex()}:{nth}"
             try:
-                yield from _distinct(_events(line, rules, origin, start))
+                made = _distinct(_events(line, identity, rules, origin, start))
+                yield from (Named(event, f"line {line.number}") for event in made)
             except _LineRefused as refused:
                 yield Refused(f"line {line.number}", str(refused))
         if line is None:
@@ -159,19 +168,19 @@ class _LineRefused(Exception):
     """Why no event is made of a line."""
 
 
-def _events(line: Line, rules: list[Rule], origin: Origin, start: datetime) -> list[dict[str, Any]]:
+def _events(line: Line, identity: str, rules: list[Rule], origin: Origin, start: datetime) -> list[dict[str, Any]]:
     taking = [(place, rule) for place, rule in enumerate(rules) if rule.takes(line.members)]
     if not taking:
         raise _LineRefused("no event of the mapping is for it")
-    return [_event(line, place, rule, origin, start) for place, rule in taking]
+    return [_event(line, f"{place}:{identity}", rule, origin, start) for place, rule in taking]
 
 
-def _event(line: Line, place: int, rule: Rule, origin: Origin, start: datetime) -> dict[str, Any]:
+def _event(line: Line, own: str, rule: Rule, origin: Origin, start: datetime) -> dict[str, Any]:
     given, subject = rule.id(line.members), rule.subject(line.members)
     data = {name: value for name, read in rule.data.items() if (value := read(line.members)) is not None}
     return {
         "specversion": "1.0",
-        "id": _own_id(line, place) if given is None else clean(str(given)),
+        "id": str(uuid.uuid5(_NAMESPACE, own)) if given is None else clean(str(given)),
         "source": origin.source,
         "type": rule.type,
         "time": _time(line, rule, start),
@@ -180,10 +189,6 @@ def _event(line: Line, place: int, rule: Rule, origin: Origin, start: datetime) 
         "datacontenttype": "application/json",
         "data": storable(data, MAX_DATA_BYTES),
     }
-
-
-def _own_id(line: Line, place: int) -> str:
-    return str(uuid.uuid5(_NAMESPACE, f"{place}:{sha256(line.raw.strip()).hexdigest()}"))
 
 
 def _time(line: Line, rule: Rule, start: datetime) -> str:

@@ -12,6 +12,7 @@ from producers.imports.imported import (
     MAX_MODEL,
     MAX_NAME,
     Item,
+    Named,
     Origin,
     Refused,
     Unreadable,
@@ -102,7 +103,7 @@ def _definition(document: str, item: str, origin: Origin) -> Item:
         },
     )
     [event] = line.take()
-    return event
+    return Named(event, item)
 
 
 def _json(value: Any) -> Any:

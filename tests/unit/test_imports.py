@@ -472,9 +472,9 @@ def test_lines_are_read_one_by_one() -> None:
 
 
 def test_keys_are_read_again_in_parts() -> None:
-    """Every key once, in order, 16 bytes each and no more in memory."""
-    keys = [bytes([n % 251] * 16) for n in range(UIDS_AT_ONCE + 2)]
-    expected = Expected(bytearray(b"".join(keys)))
+    """Every key once, in order."""
+    keys = [n.to_bytes(16) for n in range(UIDS_AT_ONCE + 2)]
+    expected = Expected(dict.fromkeys(keys, 0))
     parts = list(expected.parts())
     assert ([len(part) for part in parts], expected.rows) == ([UIDS_AT_ONCE, 2], len(keys))
     assert [key for part in parts for key in part] == keys
@@ -648,3 +648,35 @@ def test_a_line_beyond_all_bounds_costs_itself_alone(monkeypatch: pytest.MonkeyP
     assert list(event_lines.lines_of(BytesIO(b'{"id": 1}\n' + b"x" * 63 + b'\n{"id": 2}\n'))) == lines
     refused_lines = list(event_lines.outgoing(lines, event_lines.Defaults(), WINDOW, check=False))
     assert refused_lines[1] == event_lines.RefusedLine(2, "too_large: the line has more than 20 bytes")
+
+
+def _taken(tmp_path: Path, mapped: str, *lines: Any) -> tuple[File, list[Refused]]:
+    file = File(tmp_path / "lines")
+    file.path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    read = importing.read(file, importer(mapping(mapped, "m.yaml")), ORIGIN, WINDOW, "")
+    return file, [item for item in read if isinstance(item, Refused)]
+
+
+LOGGED = """
+events:
+  - {type: extraction.recorded, subject: s, id: $id, time: $at, data: {agent_name: $by, event_type: e, pattern: p}}
+"""
+
+
+def test_lines_that_are_alike_are_events_each(tmp_path: Path) -> None:
+    """A log may say one thing twice in a second; the same lines again make the same ids."""
+    line = {"at": "2026-01-31T12:00:00Z", "by": "a"}
+    file, refused = _taken(tmp_path, LOGGED, line, line, line | {"by": "b"}, line)
+    again, _ = _taken(tmp_path, LOGGED, line, line, line | {"by": "b"}, line, line)
+    [keys], [grown] = (list(f.expected["extraction_event"].parts()) for f in (file, again))
+    assert (len(keys), len(grown), grown[:4], refused) == (4, 5, keys, [])
+
+
+def test_an_event_that_a_file_holds_twice_is_expected_once(tmp_path: Path) -> None:
+    """Another one with its id and time would be taken for it and lost: that is refused, by its line."""
+    line = {"id": "x", "at": "2026-01-31T12:00:00Z", "by": "a"}
+    file, refused = _taken(tmp_path, LOGGED, line, line, line | {"by": "b"}, line | {"id": "y", "by": 1})
+    assert (file.expected["extraction_event"].rows, file.kinds.total()) == (1, 1)
+    assert [refused.item for refused in refused] == ["line 3", "line 4"]
+    assert refused[0].reason == "another event of the file has its id and time"
+    assert refused[1].reason.startswith("schema_invalid: ")
