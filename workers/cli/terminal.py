@@ -108,6 +108,10 @@ def run(app: typer.Typer) -> NoReturn:
     except KeyboardInterrupt:
         say("stopped by Ctrl-C")
         sys.exit(Exit.STOPPED)
+    except SystemExit as ended:  # as Typer ends for it, without a word
+        if isinstance(getattr(ended.__context__, "__cause__", None), KeyboardInterrupt):
+            say("stopped by Ctrl-C")
+        raise
     except Exception as error:
         say(f"unexpected {type(error).__name__}: {error}\nthis is a defect; SILTSTONE_TRACEBACK=1 shows where it is")
         if os.environ.get("SILTSTONE_TRACEBACK"):
