@@ -35,12 +35,12 @@ def cut(text: str, max_bytes: int) -> str:
     return text
 
 
-def storable(value: object, max_bytes: int) -> Any:
-    """JSON with clean texts, cut at MAX_JSON_TEXT_BYTES each, and numbers that every JSON reader holds.
+def storable(value: object, max_bytes: int, *, max_text_bytes: int = MAX_JSON_TEXT_BYTES) -> Any:
+    """JSON with clean texts, cut at max_text_bytes each, and numbers that every JSON reader holds.
 
     What lies deeper than MAX_DEPTH becomes a text that says so, as does the whole when it is above max_bytes.
     """
-    kept = _storable(value, MAX_DEPTH)
+    kept = _storable(value, MAX_DEPTH, max_text_bytes)
     size = json_bytes(kept)
     if size <= max_bytes:
         return kept
@@ -48,9 +48,9 @@ def storable(value: object, max_bytes: int) -> Any:
     return {"left_out": note} if isinstance(kept, dict) else note
 
 
-def _storable(value: object, depth: int) -> object:
+def _storable(value: object, depth: int, max_text_bytes: int) -> object:
     if isinstance(value, str):
-        return cut(clean(value), MAX_JSON_TEXT_BYTES)
+        return cut(clean(value), max_text_bytes)
     if isinstance(value, Decimal | float):  # NaN and Infinity too, which Python writes into JSON
         return float(value) if math.isfinite(float(value)) else str(Decimal(value))
     if not isinstance(value, dict | list):
@@ -58,6 +58,8 @@ def _storable(value: object, depth: int) -> object:
     if depth == 0:
         return f"left out: nested deeper than {MAX_DEPTH} levels"
     if isinstance(value, list):
-        return [_storable(item, depth - 1) for item in cast("list[object]", value)]
+        return [_storable(item, depth - 1, max_text_bytes) for item in cast("list[object]", value)]
     members = cast("dict[str, object]", value)
-    return {cut(clean(key), MAX_JSON_TEXT_BYTES): _storable(item, depth - 1) for key, item in members.items()}
+    return {
+        cut(clean(key), max_text_bytes): _storable(item, depth - 1, max_text_bytes) for key, item in members.items()
+    }

@@ -13,6 +13,7 @@ events:
 """
 
 import math
+import sys
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -40,7 +41,6 @@ from producers.imports.yaml_text import BadYaml, load
 from producers.storable import clean, storable
 
 KIND = "jsonl"
-MAX_DATA_BYTES = 512 * 1024
 READ_BYTES = 1024 * 1024
 MILLISECOND = len("2026-01-31T12:00:00.123")  # of a time, what makes an identity
 _NAMESPACE = uuid.UUID("5d1f8a53-5f0b-4c39-9a3e-0f6c5a7c7b0e")
@@ -187,7 +187,7 @@ def _event(line: Line, own: str, rule: Rule, origin: Origin, start: datetime) ->
         "subject": "" if subject is None else clean(str(subject)),
         "tenantid": origin.tenant,
         "datacontenttype": "application/json",
-        "data": storable(data, MAX_DATA_BYTES),
+        "data": storable(data, sys.maxsize, max_text_bytes=sys.maxsize),  # what is too large is refused, not cut
     }
 
 

@@ -680,3 +680,13 @@ def test_an_event_that_a_file_holds_twice_is_expected_once(tmp_path: Path) -> No
     assert [refused.item for refused in refused] == ["line 3", "line 4"]
     assert refused[0].reason == "another event of the file has its id and time"
     assert refused[1].reason.startswith("schema_invalid: ")
+
+
+def test_a_text_of_a_line_is_kept_whole_or_refused(tmp_path: Path) -> None:
+    """Nothing is cut off without a word: an event has at most 1 MiB."""
+    whole, large = ({"id": name, "at": 1, "by": "a", "all": "ü" * size} for name, size in (("x", 10**5), ("y", 2**19)))
+    mapped = LOGGED.replace("pattern: p", "pattern: p, matched_value: $all, metadata: {all: $all}")
+    [event] = _lines(mapped, whole).events
+    assert event["data"]["matched_value"] == event["data"]["metadata"]["all"] == whole["all"]
+    _, refused = _taken(tmp_path, mapped, large)
+    assert [(item.item, item.reason[:9]) for item in refused] == [("line 1", "too_large")]
