@@ -89,7 +89,7 @@ def _definition(document: str, item: str, origin: Origin) -> Item:
     version = spec.get("version")
     line.add(
         "definition.saved",
-        title,  # so that a later text of the same name is its next revision
+        title,  # so that another text of the same name is its revision
         "",
         {
             "kind": text(spec.get("kind"), MAX_LABEL) or "test",
