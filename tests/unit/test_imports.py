@@ -690,3 +690,19 @@ def test_a_text_of_a_line_is_kept_whole_or_refused(tmp_path: Path) -> None:
     assert event["data"]["matched_value"] == event["data"]["metadata"]["all"] == whole["all"]
     _, refused = _taken(tmp_path, mapped, large)
     assert [(item.item, item.reason[:9]) for item in refused] == [("line 1", "too_large")]
+
+
+@pytest.mark.parametrize(
+    ("said", "other"), [(b'hostname="a"', b'hostname="b"'), (b">one<", b">two<"), (b'value="7"', b'value="9"')]
+)
+def test_suites_that_differ_in_anything_are_two_runs(said: bytes, other: bytes) -> None:
+    """Also without times, and when every case ended alike: what one of them printed would be lost. So for machines."""
+    suite = (
+        b'<testsuite name="a" hostname="a"><properties><property name="seed" value="7"/></properties>'
+        b'<testcase name="x"><system-out>one</system-out></testcase></testsuite>'
+    )
+    changed = suite.replace(said, other)
+    first, second = (_read(junit.read, content).events for content in (suite, changed))
+    assert not {event["id"] for event in first} & {event["id"] for event in second}
+    around = b"<testsuites>" + changed + suite + b"</testsuites>"
+    assert _read(junit.read, around).events == second + first
