@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from aiokafka.errors import KafkaError
@@ -13,6 +13,8 @@ from workers.settings import Settings
 
 IN_FLIGHT = 2_000  # records handed to the producer and not yet acknowledged
 LINGER_MS = 5
+LATE_SECONDS = 5.0  # between two looks for a broker that went away
+LATE_LOOKS = 2
 
 
 @dataclass(slots=True)
@@ -29,17 +31,20 @@ async def publish(
     *,
     check: bool = True,
     advance: Callable[[], None] = lambda: None,
+    late: Callable[[], None] = lambda: None,
 ) -> Report:
     """Publish every record and wait for its acknowledgement; `advance` is called for each, sent or refused.
 
-    Raises KafkaError when the broker is away. A record that the broker refuses is in the report.
+    Raises KafkaError when the broker is away. A record that the broker refuses is in the report. `late` is called when
+    the broker acknowledges nothing any more, once.
     """
     report = Report()
     most = kafka.TOPIC_MESSAGE_MAX_BYTES if check else 64 * 1024 * 1024
     producer = kafka.producer(settings, max_bytes=most, linger_ms=LINGER_MS)
+    waiting: list[tuple[int, Outgoing, asyncio.Future[object]]] = []
+    watch = asyncio.create_task(_watch(report, waiting, late))
     try:
         await producer.start()
-        waiting: list[tuple[int, Outgoing, asyncio.Future[object]]] = []
         for number, record in enumerate(records, 1):
             if isinstance(record, RefusedLine):
                 report.refused.append(record)
@@ -57,8 +62,20 @@ async def publish(
                 await _settle(waiting, report, advance)
         await _settle(waiting, report, advance)
     finally:
+        watch.cancel()
         await producer.stop()
     return report
+
+
+async def _watch(report: Report, waiting: Sequence[object], late: Callable[[], None]) -> None:
+    """Call `late` when records wait and none was acknowledged at two looks; reading a file holds up both."""
+    last, looks = -1, 0
+    while looks < LATE_LOOKS:
+        await asyncio.sleep(LATE_SECONDS)
+        acknowledged = report.acknowledged.total()
+        looks = looks + 1 if waiting and acknowledged == last else 0
+        last = acknowledged
+    late()
 
 
 async def _settle(

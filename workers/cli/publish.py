@@ -57,8 +57,9 @@ def send(read: Settings, records: Iterable[Outgoing | RefusedLine], total: int |
     with progress("publishing", total) as bar:
         task = bar.task_ids[0]
         advance: Callable[[], None] = lambda: bar.advance(task)  # noqa: E731 - a callback of one line
+        late = lambda: say(f"Kafka at {read.kafka_bootstrap_servers} acknowledges nothing; waiting for it")  # noqa: E731
         try:
-            return asyncio.run(publisher.publish(read, records, check=check, advance=advance))
+            return asyncio.run(publisher.publish(read, records, check=check, advance=advance, late=late))
         except (KafkaError, OSError) as error:
             servers = read.kafka_bootstrap_servers
             fail(f"Kafka at {servers}: {type(error).__name__}; {asyncio.run(remedy(read))}", Exit.UNAVAILABLE)
