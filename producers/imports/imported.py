@@ -183,9 +183,9 @@ def instant(value: object) -> datetime | None:
         return None
 
 
-def iso(moment: datetime) -> str:
+def iso(moment: datetime, timespec: str = "milliseconds") -> str:
     """An instant as events have it."""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def shown(moment: datetime | None) -> str | None:

@@ -198,7 +198,7 @@ def _time(line: Line, rule: Rule, start: datetime) -> str:
         return iso(start + timedelta(milliseconds=line.number))
     if (moment := instant(said)) is None:
         raise _LineRefused(f"its time {clean(str(said))[:50]!r} is none of ISO 8601, and no seconds or milliseconds")
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return iso(moment, "microseconds")
 
 
 def _distinct(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -20,8 +20,8 @@ from producers.imports.imported import (
     Refused,
     Unreadable,
     count,
+    iso,
     json_lines,
-    shown,
     text,
     timeline,
 )
@@ -139,7 +139,7 @@ def _trace(trace: str, spans: list[Span], origin: Origin) -> list[dict[str, Any]
                 "node_name": span.name,
                 "status": "failed" if span.failed else "completed",
                 "iteration": place,
-                "started_at": shown(span.began),
+                "started_at": iso(span.began, "microseconds"),
                 "duration_ms": span.duration_ms,
                 "state_snapshot": storable(
                     {"span_id": span.id, "parent_span_id": span.parent, "attributes": span.attributes}, MAX_JSON_BYTES

@@ -706,3 +706,11 @@ def test_suites_that_differ_in_anything_are_two_runs(said: bytes, other: bytes) 
     assert not {event["id"] for event in first} & {event["id"] for event in second}
     around = b"<testsuites>" + changed + suite + b"</testsuites>"
     assert _read(junit.read, around).events == second + first
+
+
+def test_a_span_began_to_the_microsecond() -> None:
+    """Many of a trace begin within one millisecond."""
+    span = SPANS[0] | {"startTimeUnixNano": "1770000000123456789"}
+    request = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+    [node] = _of(_read(otel.read, json.dumps(request).encode()), "node.executed")
+    assert node["started_at"] == "2026-02-02T02:40:00.123456Z"
