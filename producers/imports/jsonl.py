@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any, BinaryIO
 
@@ -98,7 +99,7 @@ def _rule(item: Any, where: str) -> Rule:
         raise BadMapping(f"{where}: when and data are mappings")
     return Rule(
         type=kind,
-        when=[(_at(str(path)), value) for path, value in when.items()],
+        when=[(_at(str(path)), Decimal(str(v)) if isinstance(v, float) else v) for path, v in when.items()],
         subject=_reader(item["subject"]),
         time=_reader(item.get("time")),
         id=_reader(item.get("id")),

@@ -714,3 +714,10 @@ def test_a_span_began_to_the_microsecond() -> None:
     request = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
     [node] = _of(_read(otel.read, json.dumps(request).encode()), "node.executed")
     assert node["started_at"] == "2026-02-02T02:40:00.123456Z"
+
+
+def test_a_fraction_in_a_mapping_is_that_of_a_line() -> None:
+    """Lines are read to the digit: their 0.1 is no float."""
+    mapped = LOGGED.replace("{type", "{when: {score: 0.1}, type")
+    found = _lines(mapped, {"score": 0.1, "by": "a"}, {"score": 0.2, "by": "a"})
+    assert (len(found.events), [refused.item for refused in found.refused]) == (1, ["line 2"])
