@@ -8,10 +8,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream.kafka.subscriber.usecase import BatchSubscriber as SubscriberUsecase
 
+from persistence.database import COMMAND_TIMEOUT_SECONDS
 from workers.assignment import Assignment
 from workers.metrics import Metrics
 
-STALLED_SECONDS = 120.0
+STALLED_SECONDS = COMMAND_TIMEOUT_SECONDS + 30.0  # a Postgres that went silent is held for by then
 POSITION_SECONDS = 1.0
 
 

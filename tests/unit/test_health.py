@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
+from persistence.database import COMMAND_TIMEOUT_SECONDS
 from workers.assignment import Assignment
 from workers.health import Health, Stream
 from workers.hold import Hold
@@ -58,13 +59,13 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
 
 
 async def test_a_position_that_stands_with_records_to_read_is_a_problem(watched: Watched) -> None:
-    """After 120 s without a move, and lag, the process is to be restarted; one move and it is well again."""
+    """After 180 s without a move, and lag, the process is to be restarted; one move and it is well again."""
     watched.consumer.at, watched.consumer.end = 5, 9
     assert await watched.health.problems() == []
-    watched.now += 120
+    watched.now += 180
     assert await watched.health.problems() == []
     watched.now += 1
-    assert await watched.health.problems() == ["extraction-1 has not moved for 121 s, with records to read"]
+    assert await watched.health.problems() == ["extraction-1 has not moved for 181 s, with records to read"]
     watched.consumer.at = 6
     assert await watched.health.problems() == []
 
@@ -77,18 +78,25 @@ async def test_with_nothing_to_read_a_standing_position_is_well(watched: Watched
     watched.now += 100_000
     assert await watched.health.problems() == []
     watched.consumer.end = 9  # the first records after a long silence are not a stall
-    watched.now += 119
+    watched.now += 179
     assert await watched.health.problems() == []
 
 
 async def test_a_batch_in_flight_too_long_is_a_problem(watched: Watched) -> None:
     """A wedged handler is found by the time that its batch has been in flight."""
     async with watched.assignment.batch():
-        watched.now += 120
+        watched.now += 180
         assert await watched.health.problems() == []
         watched.now += 1
-        assert await watched.health.problems() == ["extraction-1 has had one batch in flight for 121 s"]
+        assert await watched.health.problems() == ["extraction-1 has had one batch in flight for 181 s"]
     assert await watched.health.problems() == []
+
+
+async def test_a_line_to_postgres_that_went_silent_is_no_problem_before_it_is_held_for(watched: Watched) -> None:
+    """A command on it ends after its own limit, and then the batch is held: the probe waits for that (G5)."""
+    async with watched.assignment.batch():
+        watched.now += COMMAND_TIMEOUT_SECONDS + 1
+        assert await watched.health.problems() == []
 
 
 async def test_an_outage_makes_it_unready_but_never_dead(watched: Watched) -> None:
