@@ -73,6 +73,12 @@ def test_a_programs_event_is_the_pages_event(language: str) -> None:
     assert event.event_id == EVENT["id"]
 
 
+def test_the_go_example_says_how_to_get_the_package_that_it_imports() -> None:
+    """Of a module alone Go fetches nothing that the package itself needs, and `go run` then refuses."""
+    (got,) = re.findall(r"`go get (\S+)`", PAGE.read_text(encoding="utf-8"))
+    assert f'\t"{got}"\n' in SNIPPETS["Go"]
+
+
 @pytest.mark.parametrize("command", ["siltstone publish", "kcat"])
 def test_a_command_reads_the_events_file_as_one_line(command: str) -> None:
     """A line of standard input is one event."""
