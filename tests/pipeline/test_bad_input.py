@@ -72,7 +72,12 @@ VALUES: dict[str, Callable[[], bytes | None]] = {
     "tenant-capitals": lambda: encoded(finished(tenantid="Acme")),
     "suspended-tenant": lambda: encoded(finished(tenantid="resting")),
 }
-KEYS = {"unknown-tenant": b"nobody/r-bad", "tenant-capitals": b"Acme/r-bad", "suspended-tenant": b"resting/r-bad"}
+KEYS = {
+    "no-tenant": b"/r-bad",  # as `siltstone publish --no-check` keys it
+    "unknown-tenant": b"nobody/r-bad",
+    "tenant-capitals": b"Acme/r-bad",
+    "suspended-tenant": b"resting/r-bad",
+}
 RECORDS: dict[str, Callable[[], Raw]] = {
     "null-header": lambda: (KEY, encoded(finished()), [STRUCTURED, ("x-null", None)]),
     "header-no-utf8": lambda: (KEY, encoded(finished()), [STRUCTURED, ("x-bytes", b"\xff\xfe\x00")]),

@@ -69,7 +69,7 @@ MENDED: dict[str, tuple[str | None, Sequence[Step]]] = {
     "wrong-version": ("schema_unsupported", _set("type=siltstone.run.finished.v1")),
     "registry-frame": ("schema_registry_framed", [mending.strip_frame]),
     "large-compressed": ("too_large", _unset("data.error_message")),
-    "no-tenant": ("tenant_missing", _set("tenantid=acme")),
+    "no-tenant": ("tenant_missing", [*_set("tenantid=acme"), mending.key_from_event]),
     "unknown-tenant": ("tenant_unknown", [*_set("tenantid=acme"), mending.key_from_event]),
     "tenant-capitals": ("tenant_unknown", [*_set("tenantid=acme"), mending.key_from_event]),
     "suspended-tenant": ("tenant_suspended", [*_set("tenantid=acme"), mending.no_key]),
