@@ -129,6 +129,29 @@ def test_the_memory_is_above_what_was_measured() -> None:
     assert mib["limits"] == 2 * mib["requests"]
 
 
+def test_size_and_scale_follow_what_was_measured() -> None:
+    """The CPU that is asked for, the lag of a worker and the connections are what README and performance.md give."""
+    readme, performance, page = (
+        (ROOT / path).read_text(encoding="utf-8") for path in ("README.md", "docs/performance.md", "docs/deployment.md")
+    )
+    ((rows, cpu),) = re.findall(
+        r"^\| Siltstone, one worker process \| ([\d,]+) \|[^|]+\| (\d+) \+", readme, re.MULTILINE
+    )
+    assert WORKER["resources"]["requests"]["cpu"] == "500m"
+    assert "500m is 10,000 events a second of 50 µs" in page
+    assert int(cpu) <= 50
+    (threshold,) = {int(t["metadata"]["lagThreshold"]) for t in scaling()["triggers"]}
+    assert f"for each {threshold:,} records behind, which one settles in less than 10 s" in page
+    assert threshold / int(rows.replace(",", "")) < 10
+    workers = dict(re.findall(r"^\| ([\d,]+) \| (\d+)(?:,[^|]+)? \| \d+ \|", performance, re.MULTILINE))
+    assert f"{workers['10,000']} workers for up to 10,000 events" in page
+    assert f"{workers['100,000']} for 100,000." in page
+    most = load({}).db_pool_size + load({}).db_max_overflow
+    assert f"a worker opens at most {most} (" in page
+    assert f"a worker opens at most {most}; " in performance
+    assert f"60 workers need `max_connections` above {60 * most}" in performance
+
+
 def test_the_network_policy_lets_out_what_is_needed() -> None:
     """Out go names, the port of the brokers and that of the database, and nothing else."""
     egress = one("NetworkPolicy")["spec"]["egress"]
