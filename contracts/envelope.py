@@ -67,13 +67,16 @@ def decode_envelope(value: bytes) -> tuple[Envelope, dict[str, Raw]]:
 
 
 def is_binary_mode(headers: Headers) -> bool:
-    """Whether the attributes are in `ce_*` headers alone (Kafka protocol binding 1.0, section 3)."""
+    """Whether the attributes are in `ce_*` headers alone (Kafka protocol binding 1.0, section 3).
+
+    Clients that know HTTP write `Content-Type`: taken for none, it would make a whole event the data of another.
+    """
     if headers and headers[0] == STRUCTURED:
         return False
     content_type: bytes | None = None
     has_attributes = False
     for name, value in headers:
-        if name == "content-type":
+        if name.lower() == "content-type":
             content_type = value
         elif name == "ce_specversion":
             has_attributes = True

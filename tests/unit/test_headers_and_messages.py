@@ -51,10 +51,11 @@ def test_binary_mode_has_the_same_rules(value: bytes, headers: Headers, expected
 @pytest.mark.parametrize(
     "content_type", [b"application/cloudevents+json", b"Application/CloudEvents+JSON; charset=UTF-8"]
 )
-def test_the_value_wins_over_a_repeated_header(content_type: bytes) -> None:
-    """In structured mode a ce_ header that disagrees with the value is ignored."""
+@pytest.mark.parametrize("name", ["content-type", "Content-Type"])
+def test_the_value_wins_over_a_repeated_header(name: str, content_type: bytes) -> None:
+    """In structured mode, whatever the case that says so, a ce_ header that disagrees with the value is ignored."""
     headers: Headers = [
-        ("content-type", content_type),
+        (name, content_type),
         *(h for h in binary(id=b"other", tenantid=b"globex") if "ce" in h[0]),
     ]
     event = decoded(finished(id="mine"), headers)
