@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cache
 
 import msgspec
@@ -28,6 +28,8 @@ _TOO_LONG_FOR_AN_INDEX = f"Expected `str` of length <= {INDEXED_MAX}"
 _BAD_DECIMAL = re.compile(r"^Invalid decimal string - at `\$\.(\w+)`$")
 _DECIMAL = re.compile(DECIMAL_PATTERN)
 _NULL = re.compile(b"null")
+_FLOAT = "got `float`"
+_DIGITS_MAX = 309  # those of a double; the decoder refuses a larger number, and it is never written out
 _members = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -42,7 +44,7 @@ def decode_data(kind: EventType, raw: Raw) -> tuple[Data, Data, dict[str, Raw]]:
     """The typed data, what of it changes a state, and what no column keeps: unknown fields, and nulls that are said."""
     text = bytes(raw)
     check_nesting(text, outer=1)
-    data = _decode(kind.decoder, raw, "$.data")
+    data = _decode(kind.decoder, kind.data, raw, "$.data")
     changed = _check(kind, data, text, _members.decode)
     known = kind.data.__struct_encode_fields__
     members = _members.decode(text)
@@ -77,18 +79,43 @@ def _check(kind: EventType, data: Data, text: bytes, members_of: Callable[[bytes
     if changes is UNSET or bytes(changes) == b"null":
         return kind.changes_decoder.decode(b"{}")
     path = f"$.data.{kind.changes_field}"
-    changed = _decode(kind.changes_decoder, changes, path)
+    changed = _decode(kind.changes_decoder, kind.changes, changes, path)
     _check_fields(kind.changes, changed, bytes(changes), _members.decode, path)
     return changed
 
 
-def _decode(decoder: "msgspec.json.Decoder[Data]", raw: Raw, path: str) -> Data:
+def _decode(decoder: "msgspec.json.Decoder[Data]", declared: type[Data], raw: Raw, path: str) -> Data:
     try:
-        return decoder.decode(raw)
+        try:
+            return decoder.decode(raw)
+        except msgspec.ValidationError as error:
+            if _FLOAT not in str(error):
+                raise
+            return decoder.decode(_with_integers(declared, raw))
     except msgspec.MsgspecError as error:
         said = _without_value(str(error))
         message = said.replace("`$", f"`{path}", 1) if "`$" in said else f"{said} - at `{path}`"
         raise Refusal(_reason(said, raw), Stage.schema, message, exception=type(error).__name__) from None
+
+
+def _with_integers(declared: type[Data], raw: Raw) -> bytes:
+    """The same members, with a number such as `1.0` as `1` where an integer belongs: to JSON Schema it is one."""
+    members = _members.decode(raw)
+    kinds = kinds_of(declared)
+    for field in msgspec.structs.fields(declared):
+        name = field.encode_name
+        if kinds[field.name] in ("integer", "bigint") and name in members:
+            members[name] = _integer(members[name])
+    return msgspec.json.encode(members)
+
+
+def _integer(raw: Raw) -> Raw:
+    try:
+        number = Decimal(bytes(raw).decode())
+    except InvalidOperation:  # a text, null, or an exponent that no Decimal holds
+        return raw
+    is_whole = number.adjusted() < _DIGITS_MAX and number == number.to_integral_value()
+    return Raw(str(int(number)).encode()) if is_whole else raw
 
 
 def _reason(said: str, raw: Raw) -> Reason:

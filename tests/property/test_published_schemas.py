@@ -38,7 +38,8 @@ def _instances(one: Schema) -> SearchStrategy[Any]:
     if one["type"] == "string":
         return _texts(one)
     if one["type"] == "integer":
-        return st.integers(one.get("minimum"), one.get("maximum"))
+        least, most = one["minimum"], one["maximum"]
+        return st.integers(least, most) | st.integers(max(least, -(2**53)), min(most, 2**53)).map(float)
     free = {
         "number": NUMBERS,
         "array": st.lists(ANYTHING, max_size=2),

@@ -1,5 +1,6 @@
 """The fields of data: absent, null and value told apart, and every limit at its bound and one beyond."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -116,10 +117,32 @@ def test_numbers_in_set_have_bounds_too(name: str) -> None:
         assert verdict(one(number)) == OUT_OF_RANGE
 
 
-@pytest.mark.parametrize("text", ["1.0", "1.5", "1e2", '"5"', "true", "[]"])
-def test_an_integer_is_a_json_integer(text: str) -> None:
-    """A float, an exponent, a text and a boolean are no integer."""
+@pytest.mark.parametrize("text", ["1.5", "1.0000000000000000000000000001", "1e-400", '"5"', '"1.0"', "true", "[]"])
+def test_an_integer_is_a_whole_number(text: str) -> None:
+    """A fraction, however small, a text and a boolean are no integer."""
     assert verdict(value_with(f'"latency_ms": {text}')) == INVALID
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"), [("12.0", 12), ("1e2", 100), ("-0.0", 0), ("1200e-2", 12), ("9223372036854775807.0", 2**63 - 1)]
+)
+def test_a_whole_number_may_have_a_fraction_of_zeros_or_an_exponent(text: str, whole: int) -> None:
+    """As JSON Schema has it; in `set`, in a renamed field and beside an unknown one too, and each keeps its bounds."""
+    assert field(value_with(f'"latency_ms": {text}'), "latency_ms") == whole
+    assert field(value_with(f'"latency_ms": {text}, "unknown": 1.0'), "latency_ms") == whole
+    counted = event("session.completed", "s", {"exit_code": 0, "total_extraction_events": 7}, time=TIME)
+    value = json.dumps(counted).replace("7}", f"{text}}}").encode()
+    assert field(value, "reported_extraction_events") == whole
+    changed = event("exception.updated", "e", {"actor_type": "user", "set": {"current_playbook_id": 7}}, time=TIME)
+    value = json.dumps(changed).replace("7}", f"{text}}}").encode()
+    assert getattr(decoded(value).changed, "current_playbook_id") == whole  # noqa: B009 - its type is any type's
+
+
+@pytest.mark.parametrize("text", ["9223372036854775808.0", "1e19", "-1.0", "1e308", "1e400000000"])
+def test_a_whole_number_with_a_fraction_ends_at_the_same_bounds(text: str) -> None:
+    """Beyond is numeric_out_of_range, beside another such number too: what is huge is not written out."""
+    assert verdict(value_with(f'"latency_ms": {text}')) == OUT_OF_RANGE
+    assert verdict(value_with(f'"duration_ms": 1.0, "latency_ms": {text}')) == OUT_OF_RANGE
 
 
 @pytest.mark.parametrize(
