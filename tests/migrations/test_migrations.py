@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -181,3 +182,22 @@ async def test_a_login_that_is_no_superuser_migrates(login_without_superuser: st
     assert await rows(login_without_superuser, "SELECT version_num FROM alembic_version") == [(migrate.head(),)]
     owners = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"
     assert await rows(login_without_superuser, owners) == [("siltstone_owner",)]
+
+
+async def test_a_second_migrator_is_given_the_roles_as_the_page_says(
+    empty_database: str, login_without_superuser: str
+) -> None:
+    """Refused while it may not give on the roles that others made; the GRANT of docs/deployment.md is all it lacks."""
+    page = (Path(__file__).parents[2] / "docs" / "deployment.md").read_text(encoding="utf-8")
+    (grant,) = re.findall(r"^GRANT .+;$", page, re.MULTILINE)
+    name = make_url(login_without_superuser).username
+    administrator = await asyncpg.connect(migrate.driver_dsn(empty_database))
+    try:
+        await administrator.execute(f"REVOKE {', '.join(OWN_ROLES)} FROM {name} CASCADE")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await migrate.upgrade(login_without_superuser)
+        await administrator.execute(grant.replace("migrator", f"{name}"))
+    finally:
+        await administrator.close()
+    await migrate.upgrade(login_without_superuser)
+    assert await rows(login_without_superuser, "SELECT version_num FROM alembic_version") == [(migrate.head(),)]
