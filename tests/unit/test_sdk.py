@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -41,6 +42,21 @@ OTHER = "00-" + "a" * 32 + "-" + "b" * 16 + "-00"
 
 
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+LATE = """
+import atexit, logging, sys
+logging.basicConfig(level="INFO")
+def late():
+    siltstone.flush()
+    session.state("waiting")
+if sys.argv[1] == "before":
+    atexit.register(late)
+import siltstone
+if sys.argv[1] == "after":
+    atexit.register(late)
+session = siltstone.session("bot")
+if sys.argv[2]:
+    session.state("running")
+"""
 CONFTEST = """
 import json, pathlib
 from siltstone import _client
@@ -632,6 +648,35 @@ def test_how_many_events_were_dropped_is_told_at_the_end(tmp_path: Path, caplog:
     assert [record.getMessage() for record in caplog.records] == [
         f"{count} events were dropped: the spool is full; its limit is SILTSTONE_SPOOL_MAX_BYTES" for count in (1, 5)
     ]
+
+
+@pytest.mark.parametrize("early", ["", "running"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_comes_at_the_end_of_a_program_is_kept(tmp_path: Path, when: str, early: str) -> None:
+    """From a hook of the program's own that was registered before the SDK was imported, or after; nothing is said."""
+    environment = os.environ | {"SILTSTONE_TENANT": "acme", "SILTSTONE_SPOOL_FOLDER": str(tmp_path)}
+    environment |= {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"}
+    command = [sys.executable, "-c", LATE, when, early]
+    done = subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60)
+    assert done.stderr == b""
+    states = [json.loads(record.value)["data"]["state"] for _, record in Spool(tmp_path, 0).first(9)]
+    assert states == [*filter(None, [early]), "waiting"]
+
+
+def test_where_there_can_be_no_thread_events_wait_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under a limit of processes: nothing is raised or dropped, and the next event tries again."""
+    session = siltstone.Session("bot", client=_away(tmp_path))
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as limited:
+        limited.setattr(threading.Thread, "start", refuse)
+        session.extraction(event_type="tool", pattern="p", line_number=1)
+    session.extraction(event_type="tool", pattern="p", line_number=2)
+    assert siltstone.flush(30)
+    session._client.transport.close()
+    assert (_lines(tmp_path), session._client.transport.dropped) == ([1, 2], 0)
 
 
 @pytest.mark.usefixtures("in_a_hurry")

@@ -6,6 +6,7 @@ record that was sent twice is the same event twice: it is stored once.
 """
 
 import atexit
+import contextlib
 import logging
 import math
 import os
@@ -75,8 +76,8 @@ class Transport:
 
         What others left in the spool begins to be sent.
         """
-        if self._thread is None and (self.folder / FILE).exists():
-            self.start()
+        if self._thread is None and not _is_over.is_set() and (self.folder / FILE).exists():
+            self._try_start()
         thread = self._thread
         if thread is None or not thread.is_alive():
             return True
@@ -94,27 +95,32 @@ class Transport:
                 self._queue.put(None)
                 thread.join(END_SECONDS)
                 self._thread = None  # whatever comes even later begins anew
-                atexit.unregister(self.close)
-                if not (thread.is_alive() or self._queue.empty()):  # it came just then
-                    self._try_start()
+            if not (self._queue.empty() or (thread is not None and thread.is_alive())):  # it came just then
+                self._try_start()
             if self.dropped > self._told:
                 self._tell()
 
     def start(self) -> None:
-        """Begin to send. Raises RuntimeError when the interpreter is about to end."""
+        """Begin to send. Raises RuntimeError when there can be no thread, as when the interpreter is about to end."""
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="siltstone", daemon=True)
-                self._thread.start()
-                atexit.register(self.close)
+                thread = threading.Thread(target=self._run, name="siltstone", daemon=True)
+                thread.start()
+                self._thread = thread
                 if processes := sys.modules.get("multiprocessing.util"):  # whose children end without atexit
                     processes.Finalize(None, self.close, exitpriority=0)
 
     def _try_start(self) -> None:
-        try:
-            self.start()
-        except RuntimeError as error:
-            self.drop(self._queue.qsize(), f"nothing can be sent any more: {error}")
+        """Where there can be no thread, what is queued waits for the next try, or for the end of the program."""
+        if not _is_over.is_set():
+            with contextlib.suppress(RuntimeError):
+                self.start()
+        elif self._starting.acquire(blocking=False):  # else who has it takes this record too
+            try:
+                self._queue.put(None)
+                self._run()
+            finally:
+                self._starting.release()
 
     def drop(self, count: int, why: str) -> None:
         """Count events that are lost, and say so: at most once a minute, and at the end."""
@@ -155,11 +161,20 @@ def flush_all(seconds: float) -> bool:
     return all(flushed)
 
 
+def _end() -> None:
+    """What comes even later, from whoever is told of the program's end after this, is sent in the caller's thread."""
+    _is_over.set()
+    for transport in list(_transports):
+        transport.close()
+
+
 def _forked() -> None:
     whole.release()
     for transport in _transports:
         transport._begin()  # noqa: SLF001 - this module's
 
 
+_is_over = threading.Event()
 _transports: "weakref.WeakSet[Transport]" = weakref.WeakSet()
+atexit.register(_end)  # at import: what the program registers later comes before it
 os.register_at_fork(before=whole.acquire, after_in_parent=whole.release, after_in_child=_forked)
