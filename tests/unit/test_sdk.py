@@ -422,6 +422,25 @@ def test_tokens_count_once_though_an_agents_span_has_the_sum(kept: Kept) -> None
     assert (processor._spans, processor._roots) == ({}, {})
 
 
+def test_a_runs_provider_is_its_models(kept: Kept) -> None:
+    """A framework's spans name the framework, and end before and after the model's."""
+    tracer, _ = _traced()
+    framework = {"gen_ai.provider.name": "langgraph"}
+    with tracer.start_as_current_span("graph", attributes=framework):
+        with tracer.start_as_current_span("step", attributes=framework):
+            pass
+        with tracer.start_as_current_span(
+            "chat", attributes={"gen_ai.request.model": "gpt-4o", "gen_ai.provider.name": "openai"}
+        ):
+            pass
+    with tracer.start_as_current_span("graph", attributes=framework):
+        pass
+    updates = [event["data"] for event in map(json.loads, (record.value for record in kept.records))]
+    assert [{"model": one.get("model"), "provider": one["provider"]} for one in updates if "provider" in one] == [
+        {"model": "gpt-4o", "provider": "openai"}, {"model": None, "provider": "langgraph"}
+    ]  # fmt: skip
+
+
 def test_each_part_of_a_distributed_trace_in_a_process_is_a_run(kept: Kept) -> None:
     """Two requests of one caller: a run each, with its own nodes and end."""
     tracer, _ = _traced()

@@ -183,9 +183,12 @@ def _tokens(attributes: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _name(run: _Run, attributes: Mapping[str, Any]) -> None:
-    """The run's model and provider are the first that a span names."""
-    run.model = run.model or _text(attributes, 100, "gen_ai.response.model", "gen_ai.request.model")
-    run.provider = run.provider or _text(attributes, 50, "gen_ai.provider.name", "gen_ai.system")
+    """The run's model is the first that a span names, with its provider: a framework's spans name the framework."""
+    model = _text(attributes, 100, "gen_ai.response.model", "gen_ai.request.model")
+    provider = _text(attributes, 50, "gen_ai.provider.name", "gen_ai.system")
+    if model and not run.model:
+        run.model, run.provider = model, provider or run.provider
+    run.provider = run.provider or provider
 
 
 def _text(attributes: Mapping[str, Any], most: int, *names: str) -> str | None:
