@@ -298,6 +298,19 @@ def test_sys_exit_is_no_error_and_has_pythons_exit_code(kept: Kept, code: object
     assert json.loads(kept.records[-1].value)["data"]["exit_code"] == expected
 
 
+def test_a_generator_that_nobody_reads_to_its_end_has_a_run_that_was_cancelled(kept: Kept) -> None:
+    """Its consumer wanted no more: nothing failed."""
+
+    def numbers() -> Iterator[int]:
+        with siltstone.run(kind="graph"):
+            yield from range(9)
+
+    generator = numbers()
+    next(generator)
+    generator.close()  # type: ignore[attr-defined]
+    assert kept.short() == [("run.started", "running"), ("run.finished", "cancelled")]
+
+
 def test_a_generator_cannot_be_recorded(kept: Kept) -> None:
     """Its call ends before its work begins: it is refused where it is decorated."""
 

@@ -18,6 +18,7 @@ log = logging.getLogger("siltstone")
 T = TypeVar("T")
 
 MAX_ERROR_CHARACTERS = 8_192
+GIVEN_UP = ("CancelledError", "KeyboardInterrupt", "GeneratorExit")  # the last is of a consumer who wants no more
 
 _session: ContextVar["Session | None"] = ContextVar("siltstone_session", default=None)
 _run: ContextVar["Run | None"] = ContextVar("siltstone_run", default=None)
@@ -253,7 +254,7 @@ def current_run() -> Run | None:
 def _ended(error: BaseException | None) -> str:
     if error is None:
         return "completed"
-    return "cancelled" if type(error).__name__ in ("CancelledError", "KeyboardInterrupt") else "failed"
+    return "cancelled" if type(error).__name__ in GIVEN_UP else "failed"
 
 
 def _reset(variable: ContextVar[T], token: Token[T] | None) -> None:
