@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import enum
 import gc
 import importlib.metadata
 import json
@@ -13,7 +14,8 @@ import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from datetime import time as clock
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,24 @@ class Kept:
     def flush(self, seconds): return True
 _client._client = _client.Client('acme', '/x', '', Kept())
 """
+
+
+class Level(str, enum.Enum):  # noqa: UP042 - its text is not its value, as a StrEnum's is
+    """As programs have them."""
+
+    HIGH = "high"
+
+
+class Scalar:
+    """A number as numpy has it: neither an int nor a float."""
+
+    ndim = 0
+
+    def __init__(self, value: float) -> None:
+        self._value = value
+
+    def item(self) -> float:
+        return self._value
 
 
 class Hidden:
@@ -213,6 +233,23 @@ def test_what_has_no_json_raises_nothing(kept: Kept) -> None:
             event_type="x", pattern="y", matched_value="a\udc00b", metadata={"o": object(), "b": b"\xff", "t": {1}}
         )
     assert len(kept.events()) == 3
+
+
+@pytest.mark.parametrize("beside", [None, float("nan")])
+def test_values_are_what_they_mean(kept: Kept, beside: float | None) -> None:
+    """An enum's member, an id, a path, a date and numbers of other libraries, whatever else is beside them."""
+    given = {
+        "level": Level.HIGH, "id": uuid.UUID(int=1), "path": Path("a/b"), "day": date(2026, 1, 2), "at": clock(3, 4),
+        "count": Scalar(7), "share": Scalar(0.5), "passed": Scalar(value=True), "none": Scalar(float("nan")),
+    }  # fmt: skip
+    with siltstone.session("bot", id=Level.HIGH) as s:
+        found = {"given": given, "beside": beside}
+        s.extraction(event_type="x", pattern="y", risk_level=Level.HIGH, metadata=found)  # type: ignore[arg-type]
+    assert json.loads(kept.records[1].value)["data"]["metadata"]["given"] == {
+        "level": "high", "id": str(uuid.UUID(int=1)), "path": "a/b", "day": "2026-01-02", "at": "03:04:00",
+        "count": 7, "share": 0.5, "passed": True, "none": "nan",
+    }  # fmt: skip
+    assert [event.subject for event in kept.events()] == ["high"] * 3
 
 
 def test_what_has_no_end_or_no_name_raises_nothing(kept: Kept) -> None:

@@ -4,13 +4,15 @@ import datetime as dt
 import decimal
 import json
 import math
+import uuid
 from collections.abc import Mapping
 from json.encoder import encode_basestring
+from pathlib import PurePath
 from typing import Any
 
 
 def as_json(value: dict[str, Any]) -> str:
-    """JSON. What JSON has no value for is a text: a Decimal, a time, an object's repr, what is not finite."""
+    """JSON. What JSON has no value for is a text: a Decimal, a time, a path, an object's repr, what is not finite."""
     try:
         made = _ENCODER.encode(value)
         if NUL not in made:
@@ -28,7 +30,7 @@ def text_as_json(value: object) -> str:
 def text_of(value: object) -> str:
     """Its text, without U+0000, which no event may have."""
     try:
-        text = str(value)
+        text = str.__str__(value) if isinstance(value, str) else str(value)  # of an enum's member: its value
     except Exception:  # noqa: BLE001 - the object's own
         text = f"<{type(value).__name__}>"
     return text.replace("\0", "\ufffd")
@@ -37,17 +39,21 @@ def text_of(value: object) -> str:
 def _other(value: object) -> Any:
     """What the encoder itself does not know."""
     match value:
-        case decimal.Decimal():
+        case decimal.Decimal() | uuid.UUID() | PurePath():
             return str(value)
         case dt.datetime():
             moment = value if value.tzinfo else value.astimezone()
             return moment.isoformat(timespec="microseconds")
+        case dt.date() | dt.time():
+            return value.isoformat()
         case Mapping():
             return dict(value)
         case set() | frozenset():
             return list(value)
         case bytes():
             return value.decode("utf-8", "replace")
+        case _ if getattr(value, "ndim", None) == 0:  # a number of numpy's, or of a library like it
+            return value.item()  # type: ignore[attr-defined]
         case _:
             return _repr(value)
 
@@ -81,7 +87,7 @@ def _members(value: object, inside: frozenset[int]) -> Any:
         case str():
             return text_of(value)
         case _:
-            return text_of(_other(value))
+            return _plain(_other(value), inside)
 
 
 MAX_DEPTH = 60  # an event has at most 64
