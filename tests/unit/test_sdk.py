@@ -592,6 +592,83 @@ def test_what_pytest_cannot_collect_is_counted(tmp_path: Path) -> None:
     assert "nothing_of_this_name" in events[1]["data"]["error_message"]
 
 
+def _recorded(folder: Path, *arguments: str) -> tuple[int, list[tuple[Any, ...]], list[bool], dict[str, Any]]:
+    """The exit code of a session, its nodes, assertions and end."""
+    (folder / "kept").unlink(missing_ok=True)
+    done = subprocess.run([*PYTEST, "--siltstone", *arguments], cwd=folder, capture_output=True, check=False)
+    events = [json.loads(line) for line in (folder / "kept").read_text().splitlines()]
+    nodes = [event["data"] for event in events if "node" in event["type"]]
+    return (
+        done.returncode,
+        sorted((node["node_name"], node["status"], node.get("iteration")) for node in nodes),
+        [event["data"]["passed"] for event in events if "assertion" in event["type"]],
+        events[-1]["data"],
+    )
+
+
+def test_a_subtest_is_a_node_of_its_own_and_fails_its_test(tmp_path: Path) -> None:
+    """As pytest shows it, in this process and in xdist's."""
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "test_a.py").write_text(
+        "def test_one(subtests):\n"
+        "    for number in range(2):\n"
+        "        with subtests.test(f'm{number}'): assert number != 1\n"
+    )
+    for arguments in ([], ["-n", "1"]):
+        code, nodes, assertions, finished = _recorded(tmp_path, *arguments)
+        assert (code, nodes, len(assertions)) == (
+            1,
+            [
+                ("test_a.py::test_one", "failed", None),
+                ("test_a.py::test_one [m0]", "completed", None),
+                ("test_a.py::test_one [m1]", "failed", None),
+            ],
+            3,
+        )
+        assert finished["results_summary"] == {"failed": 2, "passed": 1}
+
+
+def test_a_test_that_ends_its_process_is_a_failure(tmp_path: Path) -> None:
+    """As xdist, which starts another, reports it."""
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "test_a.py").write_text("import os\ndef test_one(): os._exit(3)\ndef test_two(): pass\n")
+    code, nodes, assertions, finished = _recorded(tmp_path, "-n", "1")
+    assert (code, assertions) == (1, [False, True])
+    assert nodes == [("test_a.py::test_one", "failed", None), ("test_a.py::test_two", "completed", None)]
+    assert finished["results_summary"] == {"failed": 1, "passed": 1}
+
+
+def test_a_test_that_is_run_again_has_a_node_for_each_time_and_one_assertion(tmp_path: Path) -> None:
+    """As pytest-rerunfailures reports it: only its last outcome is the test's."""
+    (tmp_path / "conftest.py").write_text(
+        CONFTEST + "import pytest\n"
+        "from _pytest.runner import runtestprotocol\n"
+        "def pytest_report_teststatus(report):\n"
+        "    if report.outcome == 'rerun': return 'rerun', 'R', 'RERUN'\n"
+        "def pytest_runtest_protocol(item, nextitem):\n"
+        "    for number in range(2):\n"
+        "        for report in runtestprotocol(item, nextitem=nextitem, log=False):\n"
+        "            report.rerun = number\n"
+        "            if report.failed and number == 0: report.outcome = 'rerun'\n"
+        "            item.ihook.pytest_runtest_logreport(report=report)\n"
+        "    return True\n"
+    )
+    (tmp_path / "test_a.py").write_text("times = []\ndef test_one(): times.append(1); assert len(times) == 2\n")
+    code, nodes, assertions, finished = _recorded(tmp_path)
+    assert (code, assertions, finished["results_summary"]) == (0, [True], {"rerun": 1, "passed": 1})
+    assert nodes == [("test_a.py::test_one", "completed", 1), ("test_a.py::test_one", "failed", 0)]
+
+
+@pytest.mark.parametrize("ends", ["raise KeyboardInterrupt", "import pytest; pytest.exit('enough')"])
+def test_a_session_that_is_interrupted_is_cancelled(tmp_path: Path, ends: str) -> None:
+    """By Ctrl-C or by a test, with what it had done."""
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "test_a.py").write_text(f"def test_one(): pass\ndef test_two(): {ends}\ndef test_three(): pass\n")
+    code, nodes, assertions, finished = _recorded(tmp_path)
+    assert (code, nodes, assertions) == (2, [("test_a.py::test_one", "completed", None)], [True])
+    assert (finished["status"], finished["error_message"]) == ("cancelled", "pytest ended with 2")
+
+
 def test_pytest_without_a_tenant_says_how_to_name_one(tmp_path: Path) -> None:
     """A usage error, as pytest has for a wrong option."""
     environment = {name: value for name, value in os.environ.items() if name != "SILTSTONE_TENANT"}

@@ -11,6 +11,7 @@ from siltstone._handles import Run, run
 
 FLUSH_SECONDS = 3.0  # a broker that is away is known by then
 MAX_TEXT_CHARACTERS = 64 * 1024
+AROUND = ("collect", "setup", "teardown")  # else a test was called, or its process ended meanwhile: xdist's "???"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,6 +42,7 @@ class Recorder:
         self._run: Run | None = None
         self._began = time.time()
         self._tally: dict[str, int] = {}
+        self._is_cancelled = False
 
     def pytest_sessionstart(self) -> None:
         """The run begins."""
@@ -54,9 +56,10 @@ class Recorder:
         )
         self._run.__enter__()
 
+    @pytest.hookimpl(trylast=True)  # the report of a test with failed subtests becomes a failure while it is shown
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A test was called, or ended before: one node, and an assertion unless it was skipped."""
-        is_last_word = report.when == "call" or (report.when == "setup" and report.outcome != "passed")
+        """A test was called, or ended before: one node, and an assertion unless it was skipped or is run again."""
+        is_last_word = report.when not in AROUND or (report.when == "setup" and report.outcome != "passed")
         is_late_error = report.when == "teardown" and report.failed
         if is_last_word or is_late_error:
             self._record(report)
@@ -66,22 +69,27 @@ class Recorder:
         if not report.passed:
             self._record(report)
 
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Ctrl-C, or pytest.exit(); pytest's own interruptions, as by what it cannot collect, are of other types."""
+        self._is_cancelled = excinfo.type in (KeyboardInterrupt, pytest.exit.Exception)
+
     def _record(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         if self._run is None:
             return
-        outcome = "error" if report.failed and report.when != "call" else report.outcome
+        outcome = "error" if report.failed and report.when in AROUND else str(report.outcome)
         self._tally[outcome] = self._tally.get(outcome, 0) + 1
         status = {"passed": "completed", "skipped": "skipped"}.get(outcome, "failed")
         said = report.longreprtext[-MAX_TEXT_CHARACTERS:] or None
         took = round(getattr(report, "duration", 0) * 1000)
-        data: dict[str, Any] = {"status": status, "duration_ms": took}
-        with self._run.node(report.nodeid, **data, error_message=said if status == "failed" else None):
+        data: dict[str, Any] = {"status": status, "duration_ms": took, "iteration": getattr(report, "rerun", None)}
+        name = report.nodeid + _of_a_subtest(report)
+        with self._run.node(name, **data, error_message=said if status == "failed" else None):
             pass
-        if status != "skipped":
+        if outcome not in ("skipped", "rerun"):
             self._run.assertion(
                 "test",
                 passed=status == "completed",
-                assertion_value={"nodeid": report.nodeid, "when": report.when},
+                assertion_value={"nodeid": name, "when": report.when},
                 failure_reason=said if status == "failed" else None,
                 output_text=report.capstdout[-MAX_TEXT_CHARACTERS:] or None,
             )
@@ -91,8 +99,16 @@ class Recorder:
         if self._run is None:
             return
         passed = int(exitstatus) in (0, 5)  # 5: there was no test
-        self._run.result = {"status": "completed" if passed else "failed", "results_summary": self._tally}
+        status = "cancelled" if self._is_cancelled else "completed" if passed else "failed"
+        self._run.result = {"status": status, "results_summary": self._tally}
         if not passed:
             self._run.result["error_message"] = f"pytest ended with {int(exitstatus)}"
         self._run.__exit__(None, None, None)
         self._run._client.transport.flush(FLUSH_SECONDS)  # noqa: SLF001 - the package's own
+
+
+def _of_a_subtest(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """What tells it from the test that it is in; nothing for a test."""
+    if report.head_line is None or report.location is None:
+        return ""
+    return report.head_line.removeprefix(report.location[2])
