@@ -7,6 +7,7 @@ import gc
 import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -870,3 +871,10 @@ def test_it_brings_nothing_of_the_workers_and_no_name_but_its_own() -> None:
     modules += "('contracts', 'workers', 'producers', 'persistence', 'msgspec', 'aiokafka', 'sqlalchemy')))"
     done = subprocess.run([sys.executable, "-c", modules], capture_output=True, check=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_its_readme_names_is_there_after_one_import() -> None:
+    """But for what the README imports itself."""
+    names = re.findall(r"(?<!from )\bsiltstone(?:\.\w+)+", (SDK_TYPES.parents[2] / "README.md").read_text())
+    assert "siltstone.recorded" in names
+    subprocess.run([sys.executable, "-c", "import siltstone; " + "; ".join(names)], check=True)
