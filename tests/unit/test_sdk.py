@@ -60,6 +60,18 @@ session = siltstone.session("bot")
 if sys.argv[2]:
     session.state("running")
 """
+CELERY = """
+import os, sys, types
+class Signal:
+    def connect(self, receiver):
+        self.receiver = receiver
+signals = sys.modules["celery.signals"] = types.ModuleType("celery.signals")
+signals.worker_process_shutdown = Signal()
+import siltstone
+siltstone.session("bot").state("waiting")
+signals.worker_process_shutdown.receiver(sender=None, pid=os.getpid(), exitcode=0)
+os._exit(0)
+"""
 CONFTEST = """
 import json, pathlib
 from siltstone import _client
@@ -808,6 +820,14 @@ def test_what_comes_at_the_end_of_a_program_is_kept(tmp_path: Path, when: str, e
     assert done.stderr == b""
     states = [json.loads(record.value)["data"]["state"] for _, record in Spool(tmp_path, 0).first(9)]
     assert states == [*filter(None, [early]), "waiting"]
+
+
+def test_a_child_of_celerys_keeps_its_events(tmp_path: Path) -> None:
+    """It ends by os._exit(), which runs no hook but Celery's own."""
+    environment = os.environ | {"SILTSTONE_TENANT": "acme", "SILTSTONE_SPOOL_FOLDER": str(tmp_path)}
+    environment |= {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"}
+    subprocess.run([sys.executable, "-c", CELERY], env=environment, check=True, timeout=60)
+    assert Spool(tmp_path, 0).count() == 1
 
 
 def test_where_there_can_be_no_thread_events_wait_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

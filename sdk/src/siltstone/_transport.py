@@ -109,6 +109,11 @@ class Transport:
                 self._thread = thread
                 if processes := sys.modules.get("multiprocessing.util"):  # whose children end without atexit
                     processes.Finalize(None, self.close, exitpriority=0)
+                if signals := sys.modules.get("celery.signals"):  # whose children end by os._exit()
+                    signals.worker_process_shutdown.connect(self._child_ends)
+
+    def _child_ends(self, **_: Any) -> None:
+        self.close()
 
     def _try_start(self) -> None:
         """Where there can be no thread, what is queued waits for the next try, or for the end of the program."""
