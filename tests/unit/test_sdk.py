@@ -60,6 +60,31 @@ session = siltstone.session("bot")
 if sys.argv[2]:
     session.state("running")
 """
+FORKED = """
+import os, signal, threading, time
+from opentelemetry.sdk.trace import TracerProvider
+from siltstone import otel
+class Slow(dict):
+    def __setitem__(self, *entry):
+        began.set()
+        time.sleep(0.5)
+        super().__setitem__(*entry)
+began = threading.Event()
+processor = otel.SiltstoneSpanProcessor()
+provider = TracerProvider()
+provider.add_span_processor(processor)
+tracer = provider.get_tracer("t")
+tracer.start_span("first").end()  # what is imported with it is imported by now
+processor._spans = Slow()
+threading.Thread(target=tracer.start_span, args=("parent",)).start()
+began.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(10)
+    tracer.start_span("child").end()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
 CELERY = """
 import os, sys, types
 class Signal:
@@ -541,6 +566,13 @@ def test_spans_that_are_not_sampled_are_left_out(kept: Kept) -> None:
         assert root.is_recording()
         assert processor._spans == {}
     assert kept.records == []
+
+
+def test_a_child_that_is_forked_while_a_span_begins_is_not_held_up(tmp_path: Path) -> None:
+    """Whatever the parent's other threads do at that moment."""
+    environment = os.environ | {"SILTSTONE_TENANT": "acme", "SILTSTONE_SPOOL_FOLDER": str(tmp_path)}
+    environment |= {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"}
+    subprocess.run([sys.executable, "-c", FORKED], env=environment, check=True, timeout=60)
 
 
 def test_spans_that_never_end_take_no_more_memory(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ its own: an agent's span may carry the sum of its models'. Spans that are not sa
 
 import datetime as dt
 import json
+import os
 import threading
 import uuid
 from collections.abc import Mapping
@@ -28,6 +29,9 @@ from siltstone import _client
 MAX_SPANS = 10_000  # that have begun and not ended; beyond it the oldest are forgotten, and have no run.finished
 MAX_ATTRIBUTES_BYTES = 64 * 1024
 _NAMESPACE = uuid.UUID("0d7f0a1e-6f0e-4a51-8f0f-3f6a0c2d9b11")
+
+_lock = threading.RLock()
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 @dataclass(slots=True)
@@ -65,13 +69,12 @@ class SiltstoneSpanProcessor(SpanProcessor):
         self._client = _client.client()
         self._spans: dict[tuple[int, int], _Open] = {}
         self._roots: dict[int, _Open] = {}  # of each trace, the last that began
-        self._lock = threading.Lock()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the interface's
         """A run begins with a span that has no local parent."""
         if span.context is None or not span.context.trace_flags.sampled:
             return
-        with self._lock:
+        with _lock:
             while len(self._spans) >= MAX_SPANS:
                 self._forget(next(iter(self._spans)))
             begun = self._begin(span.context, span.parent)
@@ -85,7 +88,7 @@ class SiltstoneSpanProcessor(SpanProcessor):
         if context is None or not context.trace_flags.sampled:
             return
         attributes = dict(span.attributes or {})
-        with self._lock:
+        with _lock:
             known = self._spans.get((context.trace_id, context.span_id))
             run = known.run if known else self._run_of(context)
             tokens = _tokens(attributes) | (known.below if known else {})
