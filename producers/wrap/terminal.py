@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -22,6 +23,7 @@ from producers.wrap.outlet import Outlet, unshared
 
 FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as shells have them
+FIRST_FILE = 3  # behind standard input, output and errors
 
 Resized = Callable[[int, int], None]
 Handler = Callable[[int, FrameType | None], None]
@@ -58,7 +60,7 @@ class _InTerminal:
         self._stopped = os.eventfd(0, os.EFD_CLOEXEC)
         self._child = os.fork()
         if self._child == 0:
-            _become(command, self._theirs)
+            _lead(command, self._theirs)
 
     def run(self, record: Record) -> int:
         """Until it ends; its exit code."""
@@ -94,7 +96,7 @@ class _InTerminal:
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         """Ctrl-Z where the terminal is not our input; that the command stops stops us."""
-        self._to_foreground(signal.SIGSTOP)  # SIGTSTP stops nobody whose shell is in another session
+        self._to_foreground(signal.SIGTSTP)
 
     def _has_changed(self, _number: int, _frame: FrameType | None) -> None:
         with contextlib.suppress(ChildProcessError):  # it has ended
@@ -109,6 +111,7 @@ class _InTerminal:
         self._keyboard.take()
         _set_window(self._master, *window())
         self._to_foreground(signal.SIGCONT)
+        os.kill(self._child, signal.SIGCONT)
 
     def _gone(self, _terminal: int) -> bool:
         """As a pipe would, if the program had it."""
@@ -140,10 +143,32 @@ def with_pipes(command: Sequence[str], record: Record) -> int:
     return 128 - code if code < 0 else code
 
 
-def _become(command: Sequence[str], terminal: int) -> NoReturn:
-    """In the forked child: the command, with a terminal of its own."""
+def _lead(command: Sequence[str], terminal: int) -> NoReturn:
+    """In the forked child: lead the terminal's session as a shell would, and stop and end as the command does.
+
+    Without a parent in its session nobody is stopped by Ctrl-Z: POSIX has no process of an orphaned group stopped so.
+    """
     own_input = None if os.isatty(0) else os.dup(0)
     os.login_tty(terminal)
+    child = os.fork()
+    if child == 0:
+        _become(command, own_input)
+    for file in map(int, (path.name for path in Path("/proc/self/fd").iterdir())):
+        if file >= FIRST_FILE:  # the journal's lock, and both ends of the terminal
+            with contextlib.suppress(OSError):  # the listing's own
+                os.close(file)
+    with _signals_to(child, {}):
+        while os.WIFSTOPPED(status := os.waitpid(child, os.WUNTRACED)[1]):
+            os.kill(os.getpid(), signal.SIGSTOP)
+    os._exit(_exit_code(status))
+
+
+def _become(command: Sequence[str], own_input: int | None) -> NoReturn:
+    """In the child of that: the command, in the terminal's foreground."""
+    os.setpgid(0, 0)
+    before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    os.tcsetpgrp(1, os.getpid())
+    signal.signal(signal.SIGTTOU, before)
     if own_input is not None:
         os.dup2(own_input, 0)
         os.close(own_input)

@@ -110,6 +110,22 @@ async def test_a_command_that_stops_itself_stops_wrap_until_both_go_on(installat
     assert await terminal.ended() == 4
 
 
+async def test_ctrl_z_stops_the_command_and_wrap_until_both_go_on(installation: Installation) -> None:
+    """Also a command that leaves to its terminal what Ctrl-Z does."""
+    terminal = Terminal(installation, "--", "sh", "-c", "echo on; read answer; echo got $answer; exit 4")
+    await terminal.see(b"on")
+    terminal.type(b"\x1a")
+
+    async def stopped() -> bool:
+        return is_stopped(terminal.process)
+
+    await until("wrap is stopped", stopped, 20)
+    terminal.process.send_signal(signal.SIGCONT)
+    terminal.type(b"yes\r")
+    await terminal.see(b"got yes")
+    assert await terminal.ended() == 4
+
+
 async def test_keys_pass_while_the_terminal_takes_nothing(installation: Installation) -> None:
     """Ctrl-C reaches a program that floods a terminal which shows nothing; others who write to that wait, as before."""
     told = installation.folder / "told"
