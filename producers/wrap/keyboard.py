@@ -36,7 +36,7 @@ class Keyboard:
     def take(self) -> None:
         if self._before:
             with contextlib.suppress(termios.error):
-                tty.setraw(0)
+                tty.setraw(0, termios.TCSADRAIN)  # what was typed already is for the program
 
     def give_back(self) -> None:
         if self._before:

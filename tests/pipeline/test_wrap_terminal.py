@@ -49,6 +49,14 @@ async def test_the_command_has_a_terminal_of_its_own(installation: Installation)
     assert await installation.value("SELECT matched_value FROM extraction_event WHERE event_type = 'prompt'") == "[y/N]"
 
 
+async def test_keys_that_were_typed_before_the_command_began_reach_it(installation: Installation) -> None:
+    """As a shell's next program has them."""
+    terminal = Terminal(installation, "--", "sh", "-c", "read answer; echo got $answer; exit 4")
+    terminal.type(b"early\r")
+    await terminal.see(b"got early")
+    assert await terminal.ended() == 4
+
+
 async def test_pipes_stay_pipes(installation: Installation) -> None:
     """Without a pseudo-terminal output and errors go their own ways, and input comes in."""
     await ready(installation)
