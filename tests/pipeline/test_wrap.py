@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.installation import Installation
 from tests.support.waiting import until
+from tests.support.worker import SILTSTONE
 from tests.support.wrapped import (
     DEAD,
     Terminal,
@@ -20,6 +21,7 @@ from tests.support.wrapped import (
     recorders,
     sent,
     session_of,
+    shell,
     spool_command,
     spool_of,
     start,
@@ -168,6 +170,19 @@ async def test_two_agents_in_one_folder_are_two_sessions(installation: Installat
     assert [one.returncode for one in done] == [7, 7, 7]
     await installation.settled("extraction")
     assert await installation.value("SELECT array_agg(events::int) FROM session") == [5, 5, 5]
+
+
+async def test_a_command_runs_in_a_folder_that_was_deleted(installation: Installation) -> None:
+    """As it does from a shell; the session says which folder it was."""
+    await ready(installation)
+    gone = installation.folder / "gone"
+    gone.mkdir()
+    line = f"cd {gone}; rmdir {gone}; {SILTSTONE} wrap --tenant acme --wait -- echo hi"
+    done = shell(installation, f"--wait -- sh -c '{line}'")
+    assert (done.returncode, done.stdout) == (0, b"hi\n"), done.stderr
+    await installation.settled("extraction")
+    folder = "SELECT metadata ->> 'folder' FROM session WHERE agent_name = 'echo'"
+    assert await installation.value(folder) == str(gone)
 
 
 async def test_no_secret_reaches_the_topic_or_a_table(installation: Installation) -> None:

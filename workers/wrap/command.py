@@ -132,7 +132,7 @@ def _saved(command: list[str], wish: Wish, agent: str, patterns: str | None) -> 
     columns, rows = terminal.window()
     metadata = {
         "command": [mask.text(_readable(argument)) for argument in command],
-        "folder": mask.text(_readable(str(Path.cwd()))),
+        "folder": mask.text(_readable(_folder())),
         "host": socket.gethostname(),
     }
     secrets = fingerprints(environment, secret_names(environment), session) if wish.mask else {}
@@ -140,6 +140,14 @@ def _saved(command: list[str], wish: Wish, agent: str, patterns: str | None) -> 
     return Saved(
         session, agent, wish.tenant, wish.source, started, columns, rows, metadata, wish.mask, patterns, secrets
     )
+
+
+def _folder() -> str:
+    """The one that the command runs in; as the shell knows it, once it was deleted."""
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        return os.environ.get("PWD", "")
 
 
 def _readable(text: str) -> str:
