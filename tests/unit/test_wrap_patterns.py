@@ -35,6 +35,102 @@ def default() -> Patterns:
             "exec ls in /srv/x",
             ("command_run", "exec ls in /srv/x", {"command": "ls", "folder": "/srv/x"}),
         ),
+        (
+            "aider",
+            "pause",
+            "Add a.py? (Y)es/(N)o/(D)on't ask again [Yes]: ",
+            ("yes_or_no", "(Y)es/(N)o", {}),
+        ),
+        ("claude-code", "pause", " Do you trust the files in this folder?", ("permission", "Do you trust", {})),
+        (
+            "codex",
+            "pause",
+            "Would you like to run the following command?",
+            ("permission", "Would you like to run", {}),
+        ),
+        (
+            "claude-code",
+            "line",
+            '⏺ github - create_issue (MCP)(title: "x")',
+            (
+                "tool_call",
+                '⏺ github - create_issue (MCP)(title: "x")',
+                {"tool": "github - create_issue (MCP)", "arguments": 'title: "x"'},
+            ),
+        ),
+        (
+            "claude-code",
+            "line",
+            '⏺ Web Search("expo sdk")',
+            ("tool_call", '⏺ Web Search("expo sdk")', {"tool": "Web Search", "arguments": '"expo sdk"'}),
+        ),
+        (
+            "claude-code",
+            "line",
+            "⏺ Bash(cd /srv/x &&",
+            ("tool_call", "⏺ Bash(cd /srv/x &&", {"tool": "Bash", "arguments": "cd /srv/x &&"}),
+        ),
+        (
+            "claude-code",
+            "line",
+            "  ⎿  Error: Exit code 1",
+            ("tool_failed", "⎿  Error: Exit code 1", {"reason": "Error: Exit code 1"}),
+        ),
+        (
+            "claude-code",
+            "line",
+            "  ⎿  Updated src/a.py with 1 addition and 1 removal",
+            ("file_written", "⎿  Updated src/a.py", {"file": "src/a.py"}),
+        ),
+        (
+            "codex",
+            "line",
+            "[2025-08-12T10:00:06] exec bash -lc 'ls' in /srv/x",
+            (
+                "command_run",
+                "[2025-08-12T10:00:06] exec bash -lc 'ls' in /srv/x",
+                {"command": "bash -lc 'ls'", "folder": "/srv/x"},
+            ),
+        ),
+        (
+            "codex",
+            "line",
+            "/bin/bash -lc 'ls' in /srv/x exited 1 in 1.25s:",
+            (
+                "shell_command_run",
+                "/bin/bash -lc 'ls' in /srv/x exited 1 in 1.25s:",
+                {"command": "/bin/bash -lc 'ls'", "folder": "/srv/x"},
+            ),
+        ),
+        (
+            "codex",
+            "line",
+            'tool github.create_issue({"title":"x"})',
+            (
+                "mcp_call",
+                'tool github.create_issue({"title":"x"})',
+                {"tool": "github.create_issue", "arguments": '{"title":"x"}'},
+            ),
+        ),
+        ("bash", "line", "│   rm -rf build/   │", ("removal", "│   rm -rf build/", {"target": "build/"})),
+        (
+            "bash",
+            "line",
+            "     1 failed, 2 passed in 0.12s",
+            ("pytest_summary", "1 failed, 2 passed in 0.12s", {"failed": "1", "passed": "2", "seconds": "0.12"}),
+        ),
+        (
+            "bash",
+            "line",
+            "=== 1 failed, 2 warnings in 0.05s ===",
+            ("pytest_failures", "=== 1 failed, 2 warnings in 0.05s", {"failed": "1", "seconds": "0.05"}),
+        ),
+        (
+            "bash",
+            "line",
+            "Tests:       3 failed, 3 total",
+            ("jest_summary", "Tests:       3 failed, 3 total", {"failed": "3", "total": "3"}),
+        ),
         ("bash", "line", "diff --git a/x.py b/x.py", ("diff_of_file", "diff --git a/x.py b/", {"file": "x.py"})),
         (
             "bash",
@@ -72,7 +168,9 @@ def test_the_default_patterns_find(
     assert [(m.pattern.name, m.value, m.groups) for m in default.of(agent, when).matches(line)] == [found]
 
 
-@pytest.mark.parametrize("line", ["", "password: the field is required", "go on", "see the tokens", "⏺ Bash(ls)", "ok"])
+@pytest.mark.parametrize(
+    "line", ["", "password: the field is required", "go on", "see the tokens", "⏺ Bash(ls)", "ok", "it took  in 3s"]
+)
 def test_ordinary_lines_are_nothing(default: Patterns, line: str) -> None:
     """What only resembles a pattern, or belongs to another agent, is not found."""
     assert list(default.of("bash", "line").matches(line)) == []
