@@ -18,7 +18,7 @@ from localstack.errors import StackError, failed
 from localstack.folder import flush
 from localstack.jars import jars
 from localstack.ports import HOST
-from localstack.processes import alive, end, find, kill, run, spawn, wait_until
+from localstack.processes import alive, end, find, kill, listens, run, spawn, wait_until
 
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
@@ -132,12 +132,15 @@ class Kafka:
             end(process, signal.SIGTERM, STOP_SECONDS, lambda _: None)
 
     def ready(self, process: psutil.Process | None, port: int) -> bool:
-        """Wait until the node names itself as a live broker; False when it ended instead."""
+        """Wait until the node names itself as a live broker; False when it ended instead.
+
+        Another stack's node on its port, which it lost a race to, is none of it.
+        """
         if process is None:
             return False
 
         def settled() -> bool:
-            return not alive(process) or answers(port)
+            return not alive(process) or (listens(process, port) and answers(port))
 
         if not wait_until(settled, START_SECONDS):
             raise failed(

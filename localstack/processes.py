@@ -82,6 +82,15 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
+def listens(process: psutil.Process, port: int) -> bool:
+    """It is `process` that others reach on a TCP port."""
+    try:
+        connections = process.net_connections("tcp")
+    except psutil.NoSuchProcess:
+        return False
+    return any(found.status == psutil.CONN_LISTEN and found.laddr.port == port for found in connections)
+
+
 def find(wanted: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
     """Every live process for which `wanted` is true; those that may not be looked into are passed over."""
     found = []

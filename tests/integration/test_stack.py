@@ -289,3 +289,10 @@ async def test_setup_killed_at_each_step_is_finished_by_the_next(tmp_path: Path)
         assert not postgres.place.exists()
     finally:
         down(folder, delete=folder.exists())
+
+
+def test_another_node_on_the_port_is_not_taken_for_ours(stack: Path) -> None:
+    """Two stacks may have chosen one port; whose node could not have it is told so, and takes another."""
+    ours = psutil.Popen(["sleep", "0.5"])
+    assert not kafka_of(stack).ready(ours, folders.load(stack).kafka_port or 0)
+    ours.wait()
