@@ -29,6 +29,7 @@ def run(journal: Journal, started: float, command: list[str], *, pty: bool) -> i
         journal.add(Frame(max(0, int((time.time() - started) * 1_000_000)), kind, data))
         if journal.trouble and not told:
             told = True
+            add(Kind.CUT, journal.trouble.encode())
             _say(f"\r\nsiltstone: what follows is not recorded: {journal.trouble}\r\n")
 
     def record(piece: bytes) -> None:

@@ -32,6 +32,7 @@ class Kind(enum.IntEnum):
     OUTPUT = 1  # the bytes that the program printed
     RESIZE = 2  # the window's new size, b"columns rows"
     ENDED = 3  # how the program ended, b"exit code"; 128 and the signal's number when one ended it
+    CUT = 4  # why no output after it is kept
 
 
 class Frame(NamedTuple):

@@ -64,7 +64,7 @@ def begin(folder: Path, saved: Saved) -> FileIO:
     file = _private(folder / FRAMES)
     fcntl.flock(file, fcntl.LOCK_EX)
     with _private(folder / ABOUT) as about:  # last: a folder with it is one whose writer has its lock, or is gone
-        about.write(json.dumps(asdict(saved)).encode())
+        _write(about, json.dumps(asdict(saved)).encode())
     return file
 
 
@@ -80,18 +80,17 @@ class Journal:
     def add(self, frame: Frame) -> None:
         """Keep a frame; it is there for whoever reads, and after this process was killed.
 
-        The last one, how the program ended, is tried in any case: it is small.
+        That no more is kept, and how the program ended, are tried in any case: they are small.
         """
-        if self.trouble and frame.kind is not Kind.ENDED:
+        is_last_word = frame.kind in (Kind.CUT, Kind.ENDED)
+        if self.trouble and not is_last_word:
             return
         record = _HEAD.pack(frame.at_us, frame.kind, len(frame.data)) + frame.data
-        if len(record) > self._left and frame.kind is not Kind.ENDED:
+        if len(record) > self._left and not is_last_word:
             self.trouble = "the session's output is above the limit of its journal"
             return
-        left = memoryview(record)
         try:
-            while left:
-                left = left[self._file.write(left) :]
+            _write(self._file, record)
         except OSError as error:
             self.trouble = f"its journal cannot be written: {error.strerror}"
             with suppress(OSError):
@@ -179,3 +178,10 @@ def new_id() -> str:
 def _private(path: Path) -> FileIO:
     """A file for its owner alone, unbuffered: what is written is the system's at once."""
     return FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb")
+
+
+def _write(file: FileIO, data: bytes) -> None:
+    """All of it: a disk that is nearly full takes a part, and has no room for the next."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]

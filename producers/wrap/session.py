@@ -64,6 +64,8 @@ class Session:
             case Kind.RESIZE:
                 columns, rows = (int(side) for side in frame.data.split()[:2])
                 self._screen.resize(columns, rows)
+            case Kind.CUT:
+                self._tell("cut", {"incomplete": frame.data.decode()})
             case Kind.ENDED:
                 self._finish()
                 self._complete(int(frame.data))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import shutil
 import signal
 import time
@@ -161,6 +162,19 @@ async def test_while_the_broker_is_away_nothing_is_lost_and_nobody_waits(install
     assert await installation.value("SELECT count(*) FROM ingest_batch, unnest(duplicate)") == 0
 
 
+async def test_a_session_whose_journal_is_full_says_so_in_its_row(installation: Installation) -> None:
+    """The agent runs on, its output is whole, and so is how it ended; nobody takes the session for all of it."""
+    await ready(installation)
+    small = {"SILTSTONE_SPOOL_MAX_BYTES": "4096"}
+    script = "echo fatal: first; head -c 9000 /dev/zero; sleep 0.2; echo fatal: last; exit 3"
+    done = wrap(installation, "--wait", "--", "sh", "-c", script, environment=small)
+    assert (done.returncode, done.stdout[-12:]) == (3, b"fatal: last\n")
+    session = await session_of(installation, "completed")
+    assert (session["exit_code"], session["extractions"]) == (3, 1)
+    incomplete = json.loads(session["metadata"])["incomplete"]
+    assert incomplete == "the session's output is above the limit of its journal"
+
+
 async def test_two_agents_in_one_folder_are_two_sessions(installation: Installation) -> None:
     """Wrapped at the same time, neither knows of the other."""
     await ready(installation)
@@ -242,3 +256,16 @@ def test_what_cannot_be_done_is_said_before_anything_runs(
     assert (done.returncode, said in done.stderr.replace(b"\n", b" ")) == (code, True), done.stderr
     assert done.stdout == b""
     assert not spool_of(installation).exists()
+
+
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_session_that_cannot_be_kept_runs_nothing_and_leaves_nothing(installation: Installation, size: int) -> None:
+    """As on a disk that is full: here no file may be larger."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    done = wrap(installation, "--", "echo", "hi", preexec_fn=limit)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"a session cannot be kept in" in done.stderr
+    assert list(spool_of(installation).iterdir()) == []

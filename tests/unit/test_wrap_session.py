@@ -181,19 +181,20 @@ def test_a_journal_is_read_while_it_is_written(tmp_path: Path) -> None:
 
 
 def test_a_journal_keeps_no_more_than_its_limit_and_no_half_frame(tmp_path: Path) -> None:
-    """Beyond it only the end is kept, and it says so; a frame that was cut when the writer died is left out."""
+    """Beyond it only its last words: that it was cut, and how the program ended. A half frame is left out."""
     journal = Journal(begin(tmp_path / "s", _saved()), 100)
     journal.add(_output(0, "a" * 50))
     journal.add(_output(1, "b" * 50))
     journal.add(_output(2, "c"))
     assert journal.trouble == "the session's output is above the limit of its journal"
-    end = Frame(3 * SECOND, Kind.ENDED, b"4")
-    journal.add(end)
+    last_words = [Frame(3 * SECOND, Kind.CUT, b"too much"), Frame(3 * SECOND, Kind.ENDED, b"4")]
+    for frame in last_words:
+        journal.add(frame)
     journal.close()
     with (tmp_path / "s" / "frames").open("ab") as file:
         file.write(b"\0\0\0\0\0\0\0\1\1\0\0\0\xffcut")
     with Reader(tmp_path / "s") as reader:
-        assert (list(reader.frames()), reader.is_closed) == ([_output(0, "a" * 50), end], True)
+        assert (list(reader.frames()), reader.is_closed) == ([_output(0, "a" * 50), *last_words], True)
 
 
 def test_a_flood_is_read_when_it_is_over(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, NoReturn
 
 from contracts.envelope import TENANT_PATTERN
@@ -63,6 +64,7 @@ def run(command: list[str], wish: Wish, settings: Settings) -> NoReturn:
         file = begin(root / saved.id, saved)
         sender = _behind(root / saved.id / "reader.log", "workers.wrap.recording", root / saved.id)
     except OSError as error:
+        rmtree(root / saved.id, ignore_errors=True)
         why = f"a session cannot be kept in {root}: {error.strerror}; name another folder by SILTSTONE_SPOOL_FOLDER"
         raise NotWrapped(why) from None
     os.set_inheritable(file.fileno(), True)
