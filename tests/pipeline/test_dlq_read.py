@@ -274,9 +274,9 @@ async def test_a_reading_that_is_stopped_keeps_what_it_read_and_is_run_again(ins
     )
 
     async def begun() -> bool:
-        return bool(await installation.value("SELECT count(*) > 0 FROM dead_letter"))
+        return bool(await installation.value("SELECT count(*) > 500 FROM dead_letter"))
 
-    await until("a batch is indexed", begun, 60)
+    await until("a batch is indexed and counted, for another is too", begun, 60)
     process.send_signal(signal.SIGINT)
     printed, said = await asyncio.wait_for(process.communicate(), 30)
     indexed = await installation.value("SELECT count(*)::int FROM dead_letter")

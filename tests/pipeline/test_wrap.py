@@ -166,7 +166,8 @@ async def test_a_session_whose_journal_is_full_says_so_in_its_row(installation: 
     """The agent runs on, its output is whole, and so is how it ended; nobody takes the session for all of it."""
     await ready(installation)
     small = {"SILTSTONE_SPOOL_MAX_BYTES": "4096"}
-    script = "echo fatal: first; head -c 9000 /dev/zero; sleep 0.2; echo fatal: last; exit 3"
+    until_it_is_kept = "until [ -s $SILTSTONE_SPOOL_FOLDER/*/frames ]; do sleep 0.01; done"
+    script = f"echo fatal: first; {until_it_is_kept}; head -c 9000 /dev/zero; echo fatal: last; exit 3"
     done = wrap(installation, "--wait", "--", "sh", "-c", script, environment=small)
     assert (done.returncode, done.stdout[-12:]) == (3, b"fatal: last\n")
     session = await session_of(installation, "completed")
