@@ -1,7 +1,9 @@
 """Our terminal, while a program has one of its own."""
 
 import contextlib
+import fcntl
 import os
+import struct
 import termios
 import tty
 from typing import Any, Self
@@ -37,6 +39,13 @@ class Keyboard:
         if self._before:
             with contextlib.suppress(termios.error):
                 tty.setraw(0, termios.TCSADRAIN)  # what was typed already is for the program
+
+    def early(self) -> bytes:
+        """What was typed before take(): Linux keeps an end of input that nobody read yet as NUL."""
+        if not self._before:
+            return b""
+        count = struct.unpack("i", fcntl.ioctl(0, termios.FIONREAD, bytes(4)))[0]
+        return os.read(0, count).replace(b"\0", self._before[6][termios.VEOF]) if count else b""
 
     def give_back(self) -> None:
         if self._before:

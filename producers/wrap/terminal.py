@@ -72,6 +72,8 @@ class _InTerminal:
         }
         keys: Ways = {0: Outlet(self._master)} if self._keyboard.is_there else {}
         with _signals_to(self._child, handled), self._keyboard:
+            for outlet in keys.values():
+                outlet.add(self._keyboard.early())
             copy(
                 {self._master: Outlet(unshared(1))}, keys, self._child, record, self._gone, {self._stopped: self._pause}
             )

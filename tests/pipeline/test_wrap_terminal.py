@@ -57,6 +57,15 @@ async def test_keys_that_were_typed_before_the_command_began_reach_it(installati
     assert await terminal.ended() == 4
 
 
+async def test_an_end_of_input_that_was_typed_early_is_one_for_the_command(installation: Installation) -> None:
+    """A NUL in its place would be shown as ^@, and the command would wait for ever."""
+    terminal = Terminal(installation, "--", "cat")
+    terminal.type(b"early\r\x04")
+    assert await terminal.ended() == 0
+    assert terminal.shown.count(b"early") >= 2  # as typed, and as cat printed it
+    assert b"^@" not in terminal.shown
+
+
 async def test_pipes_stay_pipes(installation: Installation) -> None:
     """Without a pseudo-terminal output and errors go their own ways, and input comes in."""
     await ready(installation)

@@ -29,8 +29,6 @@ from workers.wrap.spool import folder_of, left_behind
 
 PYTHON = (sys.executable, "-P", "-m")  # never a module of the folder that the agent works in
 
-FIRST_FILE = 3  # behind standard input, output and errors
-
 
 class NotWrapped(Exception):
     """Nothing was run: the message says why."""
@@ -103,7 +101,7 @@ def replayed(file: Path, wish: Wish) -> tuple[Session, Iterator[dict[str, Any]]]
 
 def _open_streams() -> None:
     """Those that were closed when we began: else the next file that is opened would be one of them."""
-    while (lowest := os.open(os.devnull, os.O_RDWR)) < FIRST_FILE:
+    while (lowest := os.open(os.devnull, os.O_RDWR)) < terminal.FIRST_FILE:
         os.set_inheritable(lowest, True)
     os.close(lowest)
 
