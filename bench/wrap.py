@@ -1,8 +1,8 @@
 """`make bench-wrap`: what `siltstone wrap` costs an agent that prints 100 MB, into a terminal and into a pipe.
 
-Both are read as fast as they go. The same program runs directly, with what only keeps the bytes (util-linux's `script`
-in a terminal, `tee` in a pipe), and wrapped, in turn; it says how long its printing took. The broker's address is one
-that nobody listens on, so that nothing but the agent's side is measured.
+Both are read as fast as they go. The same program runs directly, with what only passes the bytes on (Python's own
+`pty.spawn`, `cat`), with what only keeps them (util-linux's `script`, `tee`), and wrapped, in turn; it says how long
+its printing took. The broker's address is one that nobody listens on, so that nothing but the agent's side is measured.
 """
 
 import argparse
@@ -38,11 +38,13 @@ for number in range(0, count, 100):
 sys.stdout.flush()
 open(told, "w").write(str(time.perf_counter() - began))
 """
+RELAYS = "import os, pty, sys; pty.spawn(sys.argv[1:], lambda terminal: os.read(terminal, 65536))"
+SHELL, SCRIPT = "/bin/sh", "/usr/bin/script"
 LINE_BYTES = 101
 PIECE_BYTES, LOOK_EVERY = 65_536, 500  # reads between two looks at the wrapper's memory
 COLUMNS = (
-    "at,into,megabytes,work_us_a_line,rounds,direct_s,kept_s,wrapped_s,kept_ratio,wrapped_ratio,wrap_peak_mb,whole_s,"
-    "cores,python"
+    "at,into,megabytes,work_us_a_line,rounds,direct_s,relayed_s,kept_s,wrapped_s,relayed_ratio,kept_ratio,"
+    "wrapped_ratio,wrap_peak_mb,whole_s,cores,python"
 )
 
 
@@ -57,21 +59,33 @@ class Run(NamedTuple):
 def run(command: Sequence[str | Path], into: str, told: Path, environment: dict[str, str]) -> Run:
     """Run with its output read as fast as it goes."""
     began, peak = time.perf_counter(), 0.0
-    ours, theirs = pty.openpty() if into == "terminal" else os.pipe()
-    its_input = theirs if into == "terminal" else subprocess.DEVNULL
-    process = subprocess.Popen(command, stdin=its_input, stdout=theirs, stderr=theirs, env=environment, close_fds=True)
-    os.close(theirs)
+    process, ours = (_in_terminal if into == "terminal" else _in_pipe)(command, environment)
     pieces = 0
     try:
         while os.read(ours, PIECE_BYTES):
             pieces += 1
             if pieces % LOOK_EVERY == 0:
-                peak = max(peak, peak_mb(process.pid))
+                peak = max(peak, peak_mb(process))
     except OSError:  # the other end of a terminal is closed
         pass
-    process.wait()
+    os.waitpid(process, 0)
     os.close(ours)
     return Run(float(told.read_text()), time.perf_counter() - began, peak)
+
+
+def _in_terminal(command: Sequence[str | Path], environment: dict[str, str]) -> tuple[int, int]:
+    """Its process, and the other end of the terminal that it leads, as it would a user's."""
+    process, ours = pty.fork()
+    if process == 0:
+        os.execve(command[0], [str(word) for word in command], environment)  # noqa: S606 - no shell's
+    return process, ours
+
+
+def _in_pipe(command: Sequence[str | Path], environment: dict[str, str]) -> tuple[int, int]:
+    ours, theirs = os.pipe()
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    return process.pid, ours
 
 
 def measure(into: str, megabytes: int, rounds: int, work_us: float) -> None:
@@ -83,7 +97,10 @@ def measure(into: str, megabytes: int, rounds: int, work_us: float) -> None:
         line = shlex.join(map(str, program))
         commands: dict[str, list[str | Path]] = {
             "direct": program,
-            "kept": ["script", "-q", "-c", line, log] if into == "terminal" else ["sh", "-c", f"{line} | tee {log}"],
+            "relayed": [sys.executable, "-c", RELAYS, *program]
+            if into == "terminal"
+            else [SHELL, "-c", f"{line} | cat"],
+            "kept": [SCRIPT, "-q", "-c", line, log] if into == "terminal" else [SHELL, "-c", f"{line} | tee {log}"],
             "wrapped": [SILTSTONE, "wrap", "--tenant", "bench", "--", *program],
         }
         found: dict[str, list[Run]] = {name: [] for name in commands}

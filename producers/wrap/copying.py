@@ -3,7 +3,7 @@
 import errno
 import os
 import select
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from producers.wrap.outlet import Outlet
 
@@ -24,30 +24,83 @@ def copy(
     What it left running may hold its terminal for ever, and is not waited for. `moments` are called when they can be
     read and everything so far was shown.
     """
-    ways, ended = outputs | keys, os.pidfd_open(child)
-    outlets = list(ways.values())
-    while left := outputs.keys() & ways.keys():
-        sources = [source for source, outlet in ways.items() if not outlet.is_full]
-        end = [ended] if left.issubset(sources) else []  # else there may be more to read
-        waiting = [outlet for outlet in outlets if not outlet.is_empty]
-        ready, taking, _ = select.select([*sources, *end, *(() if waiting else moments)], waiting, [])
-        if left.isdisjoint(ready):
-            for moment in moments.keys() & set(ready):
-                moments[moment]()
-        if ended in ready and left.isdisjoint(ready):
-            break
-        for source in ways.keys() & set(ready):
-            piece, outlet = _read(source), ways[source]
-            if piece and source in outputs:
-                record(piece)
-            outlet.add(piece)
-            if not piece or (outlet.is_gone and gone(source)):
-                del ways[source]
-        for outlet in taking:
-            outlet.write()
+    passing, ended, is_last_look = _Passing(outputs, keys, record, gone), os.pidfd_open(child), False
+    while passing.is_open:
+        ready = dict(passing.ready(ended, moments))
+        if passing.serve(ready):
+            continue
+        for moment in moments.keys() & ready:
+            moments[moment]()
+        if ended in ready:
+            if is_last_look:
+                break
+            is_last_look = True  # what was printed while we looked the first time is there now
     for outlet in outputs.values():
         outlet.finish()
     os.close(ended)
+
+
+class _Passing:
+    """The ways that are left, and what is waited for on them: arranged anew only when bytes wait or a way ended."""
+
+    def __init__(self, outputs: Ways, keys: Ways, record: Record, gone: Gone) -> None:
+        self._outputs = dict(outputs)
+        self._ways = outputs | keys
+        self._outlets = {outlet.fileno(): outlet for outlet in self._ways.values()}
+        self._record = record
+        self._gone = gone
+        self._poll: select.poll | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the program can still print."""
+        return bool(self._outputs)
+
+    def ready(self, ended: int, moments: Iterable[int]) -> list[tuple[int, int]]:
+        """Wait; what can be done. `ended` when all its output is read, `moments` when all is shown."""
+        if self._poll is None:
+            self._poll = self._arranged(ended, moments)
+        return self._poll.poll()
+
+    def serve(self, ready: Mapping[int, int]) -> bool:
+        """Write and read what can be; whether the program printed something."""
+        printed = False
+        for end, event in ready.items():
+            if end in self._outlets and event & ~select.POLLIN:
+                self._outlets[end].write()
+                self._poll = None
+            if end in self._ways and event & ~select.POLLOUT:
+                printed |= self._pass_on(end)
+        return printed
+
+    def _pass_on(self, source: int) -> bool:
+        piece, outlet = _read(source), self._ways[source]
+        printed = bool(piece) and source in self._outputs
+        if printed:
+            self._record(piece)
+        outlet.add(piece)
+        if not piece or (outlet.is_gone and self._gone(source)):
+            del self._ways[source]
+            self._outputs.pop(source, None)
+            self._poll = None
+        if not outlet.is_empty:
+            self._poll = None
+        return printed
+
+    def _arranged(self, ended: int, moments: Iterable[int]) -> select.poll:
+        """A terminal takes keys and gives output: one end may wait for both."""
+        events = {source: select.POLLIN for source, outlet in self._ways.items() if not outlet.is_full}
+        if self._outputs.keys() <= events.keys():
+            events[ended] = select.POLLIN
+        waiting = [target for target, outlet in self._outlets.items() if not outlet.is_empty]
+        for target in waiting:
+            events[target] = events.get(target, 0) | select.POLLOUT
+        if not waiting:
+            events |= dict.fromkeys(moments, select.POLLIN)
+        poll = select.poll()
+        for end, event in events.items():
+            poll.register(end, event)
+        return poll
 
 
 def _read(end: int) -> bytes:

@@ -32,8 +32,13 @@ class Outlet:
         return self._size >= MOST_BYTES
 
     def add(self, piece: bytes) -> None:
-        self._given.append(piece)
-        self._size += len(piece)
+        """It takes at once what it can."""
+        if self._size:
+            self._given.append(piece)
+            self._size += len(piece)
+        elif piece:
+            self._rest, self._size = memoryview(piece), len(piece)
+            self.write()
 
     def write(self) -> None:
         """What it takes now; everything, once it has gone away."""

@@ -18,7 +18,7 @@ from producers.wrap.journal import Journal, Reader, Saved, begin, fingerprints, 
 from producers.wrap.masking import Masker
 from producers.wrap.patterns import load
 from producers.wrap.session import MAX_OF_A_PATTERN, Session
-from workers.wrap.recording import FLOOD_BYTES, Flood
+from workers.wrap.flood import FLOOD_BYTES, Flood
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PATTERNS = load((EXAMPLES / "patterns.yaml").read_text(), "examples/patterns.yaml")

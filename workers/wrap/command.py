@@ -4,7 +4,6 @@ import json
 import os
 import re
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,8 +23,9 @@ from producers.wrap.masking import Masker, NoMasker, secret_names
 from producers.wrap.patterns import BadPatterns, Patterns, load
 from producers.wrap.session import Session
 from workers.settings import Settings
+from workers.wrap import behind
 from workers.wrap.default_patterns import default_patterns
-from workers.wrap.spool import folder_of, left_behind
+from workers.wrap.spool import folder_of
 
 PYTHON = (sys.executable, "-P", "-m")  # never a module of the folder that the agent works in
 
@@ -57,10 +57,8 @@ def run(command: list[str], wish: Wish, settings: Settings) -> NoReturn:
     _check(saved, settings, patterns)
     root = folder_of(settings)
     try:
-        if left_behind(root, settings.kafka_bootstrap_servers):
-            _behind(root / "flush.log", "workers.wrap.flush")
         file = begin(root / saved.id, saved)
-        sender = _behind(root / saved.id / "reader.log", "workers.wrap.recording", root / saved.id)
+        sender = behind.start(root / saved.id / "reader.log", "workers.wrap.recording", root / saved.id)
     except OSError as error:
         rmtree(root / saved.id, ignore_errors=True)
         why = f"a session cannot be kept in {root}: {error.strerror}; name another folder by SILTSTONE_SPOOL_FOLDER"
@@ -104,14 +102,6 @@ def _open_streams() -> None:
     while (lowest := os.open(os.devnull, os.O_RDWR)) < terminal.FIRST_FILE:
         os.set_inheritable(lowest, True)
     os.close(lowest)
-
-
-def _behind(log: Path, *program: str | Path) -> "subprocess.Popen[bytes]":
-    """A process of its own that outlives us, out of our terminal's reach."""
-    with log.open("ab") as file:
-        return subprocess.Popen(
-            [*PYTHON, *program], stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
-        )
 
 
 def _patterns(file: Path | None) -> tuple[str, Patterns]:

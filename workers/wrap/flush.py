@@ -1,8 +1,8 @@
 """Sends the sessions that were left behind, one after the other.
 
-    python -m workers.wrap.flush
+    python -m workers.wrap.behind workers.wrap.flush
 
-`siltstone wrap` starts it behind the agent's back, for what was recorded for the brokers that are set now, and
+The process that sends a session starts it for what was recorded for the brokers that are set now, and
 `siltstone spool flush` does it for everything.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from producers.wrap.journal import Reader
 from producers.wrap.patterns import BadPatterns
 from workers.settings import InvalidSettings, Settings, load
-from workers.wrap.recording import GIVE_UP_SECONDS, Unmaskable, Unsent, log, record, sender, session_of, step_back
+from workers.wrap.recording import GIVE_UP_SECONDS, Unmaskable, Unsent, log, record, sender, session_of
 from workers.wrap.spool import NO_SESSION, folder_of, left_behind
 
 
@@ -41,7 +41,6 @@ def flush(
 
 def main() -> int:
     """Flush, unless another does; 0 when nothing was left that could be sent."""
-    step_back()
     try:
         settings = load()
         with (folder_of(settings) / "flush.lock").open("ab") as lock:

@@ -1,6 +1,6 @@
 """Sends the events of one session behind its wrapper's back, and ends when all are acknowledged.
 
-    python -m workers.wrap.recording FOLDER
+    python -m workers.wrap.behind workers.wrap.recording FOLDER
 
 It reads the session's journal from the beginning; while the broker is away the journal is what holds. Started again
 it sends everything again: the events are the same, so they are stored once.
@@ -28,18 +28,16 @@ from producers.wrap.session import Session
 from workers import publisher
 from workers.settings import InvalidSettings, Settings
 from workers.settings import load as load_settings
+from workers.wrap import behind
 from workers.wrap.default_patterns import default_patterns
+from workers.wrap.flood import LOOK_SECONDS, Flood
+from workers.wrap.spool import left_behind
 
 MOST_EVENTS = 2_000  # made and not yet sent; until then no more frames are read
-LOOK_SECONDS = 0.2  # for new frames
 UNDER_WAY_US = 100_000  # that a frame may take from its time to the journal: read again, the session is the same
-FLOOD_BYTES = 1024 * 1024  # in LOOK_SECONDS
-FLOOD_SECONDS = 30.0
 SEND_SECONDS = 1.0  # between two tries while the program runs
 LONGEST_WAIT_SECONDS = 30.0
 GIVE_UP_SECONDS = 60.0  # without the broker, once the program has ended
-NICENESS = 10  # more, and it would come to nothing on a busy machine
-AUTOGROUP = Path("/proc/self/autogroup")  # sched(7); of our session, which `siltstone wrap` began for us
 
 Events = list[dict[str, Any]]
 Send = Callable[[Events], Awaitable[None]]
@@ -110,24 +108,6 @@ class Outbox:
         self._next_try = time.monotonic() + self._wait
 
 
-class Flood:
-    """Output that comes so fast that whoever prints needs the processor more than we do: it is read a little later."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._ahead = 0
-        self._until = 0.0
-
-    def is_on(self) -> bool:
-        """Whether more than FLOOD_BYTES came since the last look; never for longer than FLOOD_SECONDS."""
-        before, self._ahead = self._ahead, self._reader.bytes_ahead()
-        if self._ahead - before < FLOOD_BYTES or self._reader.writer_is_gone():
-            self._until = 0.0
-            return False
-        self._until = self._until or time.monotonic() + FLOOD_SECONDS
-        return time.monotonic() < self._until
-
-
 async def record(reader: Reader, session: Session, send: Send, *, give_up_seconds: float = GIVE_UP_SECONDS) -> None:
     """Send the session's events until its journal is at its end and all were acknowledged. Raises Unsent."""
     outbox, flood = Outbox(send), Flood(reader)
@@ -184,11 +164,11 @@ def sender(settings: Settings) -> Send:
     return send
 
 
-def step_back() -> None:
-    """The agent comes first, also where Linux weighs sessions of processes against each other and not each alone."""
-    os.nice(NICENESS)
-    with suppress(OSError):
-        AUTOGROUP.write_text(str(NICENESS))
+def flush_left_behind(root: Path, brokers: str) -> None:
+    """What earlier sessions left for these brokers is sent beside this one."""
+    if left_behind(root, brokers):
+        with suppress(OSError):  # it is tried again with the next session
+            behind.start(root / "flush.log", "workers.wrap.flush")
 
 
 def _reader(folder: Path) -> Reader:
@@ -202,11 +182,11 @@ def _reader(folder: Path) -> Reader:
 
 def main() -> int:
     """Record one session; 0 when all of it was sent."""
-    step_back()
     try:
         with _reader(Path(sys.argv[1])) as reader:
-            session = session_of(reader.saved, dict(os.environ))
-            asyncio.run(record(reader, session, sender(load_settings())))
+            session, settings = session_of(reader.saved, dict(os.environ)), load_settings()
+            flush_left_behind(reader.folder.parent, settings.kafka_bootstrap_servers)
+            asyncio.run(record(reader, session, sender(settings)))
             reader.remove()
     except FileNotFoundError:
         return 0  # another has sent it
