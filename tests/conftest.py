@@ -4,6 +4,7 @@ Tests run in several processes, each with services of its own: most of their tim
 """
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -21,7 +22,11 @@ USUAL_PORTS = ("test_demo.py", "test_stack.py")  # commands start stacks in thes
 
 
 def pytest_configure() -> None:
-    """Keep the processes' stacks apart from each other's ports, and from those of a user's stack."""
+    """Keep the processes' stacks apart from each other's ports, and from those of a user's stack.
+
+    Ctrl-C is sent to what tests start: where a shell began us in the background, that would ignore it as we do.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if process := os.environ.get("PYTEST_XDIST_WORKER"):
         apart = 200 * (1 + int(process.removeprefix("gw")))
         parts.KAFKA_PORT += apart
