@@ -70,7 +70,10 @@ _REMEDIES = {
     "3D": "create it, or correct DATABASE_URL",
     "3F": "is it migrated? `siltstone db status` tells",
     "42": "is it migrated? `siltstone db status` tells",
-    "42501": "is it migrated? `siltstone db status` tells; if so, grant the login the role that it takes, to migrate WITH ADMIN OPTION",
+    "42501": (
+        "is it migrated? `siltstone db status` tells; if so, grant the login the role that it takes, to migrate "
+        "WITH ADMIN OPTION"
+    ),
 }
 _OUT_OF_RANGE = frozenset({"22003", "22008"})
 _TEXT = frozenset({"22021", "22P02", "22P05", "22P03"})

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from producers.wrap.outlet import Outlet
 
 PIECE_BYTES = 65_536
+MOST_LEFT_BYTES = 2 * 1024 * 1024  # of a program that has ended, in two pipes: the rest is what it left running's
 
 Record = Callable[[bytes], None]
 Ways = dict[int, Outlet]
@@ -24,15 +25,17 @@ def copy(
     What it left running may hold its terminal for ever, and is not waited for. `moments` are called when they can be
     read and everything so far was shown.
     """
-    passing, ended, is_last_look = _Passing(outputs, keys, record, gone), os.pidfd_open(child), False
+    passing, ended = _Passing(outputs, keys, record, gone), os.pidfd_open(child)
+    is_last_look, after_end = False, 0
     while passing.is_open:
         ready = dict(passing.ready(ended, moments))
-        if passing.serve(ready):
-            continue
-        for moment in moments.keys() & ready:
-            moments[moment]()
+        printed = passing.serve(ready)
+        if not printed:
+            for moment in moments.keys() & ready:
+                moments[moment]()
         if ended in ready:
-            if is_last_look:
+            after_end += printed
+            if (is_last_look and not printed) or after_end > MOST_LEFT_BYTES:
                 break
             is_last_look = True  # what was printed while we looked the first time is there now
     for outlet in outputs.values():
@@ -62,20 +65,20 @@ class _Passing:
             self._poll = self._arranged(ended, moments)
         return self._poll.poll()
 
-    def serve(self, ready: Mapping[int, int]) -> bool:
-        """Write and read what can be; whether the program printed something."""
-        printed = False
+    def serve(self, ready: Mapping[int, int]) -> int:
+        """Write and read what can be; how many bytes the program printed."""
+        printed = 0
         for end, event in ready.items():
             if end in self._outlets and event & ~select.POLLIN:
                 self._outlets[end].write()
                 self._poll = None
             if end in self._ways and event & ~select.POLLOUT:
-                printed |= self._pass_on(end)
+                printed += self._pass_on(end)
         return printed
 
-    def _pass_on(self, source: int) -> bool:
+    def _pass_on(self, source: int) -> int:
         piece, outlet = _read(source), self._ways[source]
-        printed = bool(piece) and source in self._outputs
+        printed = len(piece) if source in self._outputs else 0
         if printed:
             self._record(piece)
         outlet.add(piece)

@@ -2,10 +2,14 @@
 
 import copy
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import re2
+
+from producers.wrap.logins import PATTERN as LOGINS
+from producers.wrap.logins import mask_logins
 
 MIN_SECRET_CHARACTERS = 8  # shorter values stand in too much that is no secret
 MAX_SECRETS = 1_000
@@ -27,11 +31,6 @@ _PATH_NAME = re2.compile(
 )
 
 _BEGIN = r"(?:\b|\\[nrt])"  # of a word, in a text whose line ends are written as \n too
-_LOGIN = (
-    r"(?:\bcurl\s(?:[^|;]*\s)?(?:-u\s*|--user[\s=]\s*)[\"']?[^\s:\"'$]+:"
-    r"|\b(?:mysql|mysqladmin|mysqldump|mariadb|mariadb-dump)\s(?:[^|;]*\s)?-p|\bsshpass\s+-p\s*)"
-)
-_GIVEN = r"(?:\"[^\"$]+\"|'[^']+'|[^\s\"'$<{\[][^\s\"']*)"  # no variable, and nothing that is masked already
 _SHAPES = re2.compile(
     "|".join(
         (
@@ -58,7 +57,6 @@ _SHAPES = re2.compile(
             rf"(?P<bearer_token>{_BEGIN}[Bb]earer\s+[\w.~+/=-]{{20,}})",
             rf"(?P<cookie>(?i:{_BEGIN}(?:set-)?cookie\\*[\"']?\s*:\s*\\*[\"']?)[A-Za-z0-9_.-]+=[^\s\"']{{8,}}[^\"']*)",
             r"(?P<password>://[^\s/:@\"]*:(?:[^\s/@]+|(?:[^\s/@\"]*[^\s/@0-9\"][^\s/@\"]*|[0-9]{6,})?/[^\s@\"]*)@)",
-            rf"(?P<login>{_LOGIN}{_GIVEN})",
             r"(?P<private_key>-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*)",
         )
     )
@@ -75,10 +73,10 @@ _ASSIGNED = re2.compile(
     r"|[^\s\"'`,;&()<>\[\]{}\\|=:$%*][^\s\"'`,;&()<>\[\]{}\\|]{7,}(?P<call>[(\[]?))"
 )
 _WORDS_OF_CODE = re2.compile(r"[A-Za-z_]*[0-9]{0,3}(?:[._][A-Za-z]*[0-9]{0,3})+")
-_BEFORE_GIVEN = re2.compile(_LOGIN)
 _LOOKS_SECRET = re2.Set.SearchSet()  # a third of the time of two searches, in lines without any
 _LOOKS_SECRET.Add(_SHAPES.pattern)
 _LOOKS_SECRET.Add(_ASSIGNED.pattern)
+_LOOKS_SECRET.Add(LOGINS)
 _LOOKS_SECRET.Compile()
 
 _KEY_END = "-----END"
@@ -123,7 +121,7 @@ class Masker:
         if self._values is not None:
             line = self._values.sub(lambda found: f"[masked: {self._names[found.group(0)]}]", line)
         if _LOOKS_SECRET.Match(line):
-            line = _ASSIGNED.sub(_assigned, _SHAPES.sub(self._shape, line))
+            line = mask_logins(_ASSIGNED.sub(_assigned, _SHAPES.sub(self._shape, line)))
         return line
 
     def text(self, text: str) -> str:
@@ -133,6 +131,17 @@ class Masker:
         lines = text.splitlines(keepends=True)
         ends = [line[len(line.splitlines()[0]) :] for line in lines]
         return "".join(mask(line.removesuffix(end)) + end for line, end in zip(lines, ends, strict=True))
+
+    def words(self, command: Sequence[str]) -> list[str]:
+        """A command's words: one that is a secret behind those before it, as for `sshpass -p`, is masked too."""
+        masked, line = [], ""
+        for word in command:
+            before, quoted = line, shlex.quote(word)
+            line = self.text(f"{line} {quoted}" if line else quoted)
+            of_it = line.removeprefix(before).removeprefix(" ")
+            is_known = of_it == quoted or not line.startswith(before)
+            masked.append(self.text(word) if is_known else of_it.strip("'"))
+        return masked
 
     def _is_of_key(self, line: str) -> bool:
         """Whether a line goes on with the key that began above; after others, only what can hardly be a word."""
@@ -153,8 +162,6 @@ class Masker:
         if name == "password":
             user = text.removeprefix("://").partition(":")[0]
             return f"://{user}:[masked: password]@"
-        if name == "login":
-            return f"{_BEFORE_GIVEN.match(text).group(0)}[masked: password]"
         line_end = text[:2] if text.startswith("\\") else ""
         return f"{line_end}[masked: {name}]"
 
@@ -168,6 +175,10 @@ class NoMasker:
     def text(self, text: str) -> str:
         """The text as it is."""
         return text
+
+    def words(self, command: Sequence[str]) -> list[str]:
+        """The words as they are."""
+        return list(command)
 
 
 def _any_of(texts: list[str]) -> Any:

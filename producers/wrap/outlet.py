@@ -17,6 +17,7 @@ class Outlet:
         self._given: list[bytes] = []
         self._rest = memoryview(b"")  # of what was given before, what was not taken
         self._size = 0
+        self._waits_for_nobody = not os.get_blocking(target) or stat.S_ISREG(os.fstat(target).st_mode)
         self.is_gone = False  # the reader of a pipe has closed it
 
     def fileno(self) -> int:
@@ -32,8 +33,8 @@ class Outlet:
         return self._size >= MOST_BYTES
 
     def add(self, piece: bytes) -> None:
-        """It takes at once what it can."""
-        if self._size:
+        """It takes at once what it can, unless that might wait: then when select says so."""
+        if self._size or not self._waits_for_nobody:
             self._given.append(piece)
             self._size += len(piece)
         elif piece:

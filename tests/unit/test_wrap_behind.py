@@ -1,6 +1,7 @@
 """What runs behind an agent's back, while the agent needs the processor."""
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from producers.wrap.frames import Frame, Kind
-from producers.wrap.journal import Journal, Saved, begin
+from producers.wrap.journal import Journal, Reader, Saved, begin
 from workers.wrap import behind
 from workers.wrap.behind import NICENESS
 from workers.wrap.flood import FLOOD_BYTES
@@ -35,7 +36,7 @@ def test_nothing_is_loaded_while_a_program_prints_in_floods(tmp_path: Path, modu
         time.sleep(0.05)
     assert not began.exists()
     assert process.wait(20) == 0, (tmp_path / "log").read_text()
-    assert int(began.read_text()) == min(19, os.nice(0) + NICENESS)
+    assert int(began.read_text()) == max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
     journal.close()
 
 
@@ -48,3 +49,25 @@ def test_it_begins_once_a_session_has_ended(tmp_path: Path, module: str) -> None
         process = behind.start(tmp_path / "log", module, tmp_path / folder)
         assert process.wait(20) == 0, (tmp_path / "log").read_text()
         assert (tmp_path / f"{folder}.began").exists()
+
+
+def test_what_it_starts_itself_steps_back_no_further(tmp_path: Path, module: str) -> None:
+    """The process that sends starts the one that sends what was left behind."""
+    program = (
+        f"from pathlib import Path; from workers.wrap import behind; behind.step_back(); p = Path({str(tmp_path)!r});"
+    )
+    program += f"behind.start(p / 'log', {module!r}, p / 'gone').wait()"
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert int((tmp_path / "gone.began").read_text()) == max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
+
+
+def test_who_else_reads_the_session_is_waited_for(tmp_path: Path, module: str) -> None:
+    """A look at the spool in the middle of a flood is no reason to load."""
+    journal, began = Journal(begin(tmp_path / "s", SAVED), 1_000 * FLOOD_BYTES), tmp_path / "s.began"
+    with Reader(tmp_path / "s"):
+        process = behind.start(tmp_path / "log", module, tmp_path / "s")
+        time.sleep(1.5)
+        assert not began.exists()
+    assert process.wait(20) == 0, (tmp_path / "log").read_text()
+    assert began.exists()
+    journal.close()

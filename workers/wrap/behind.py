@@ -45,18 +45,27 @@ def main() -> None:
 
 def step_back() -> None:
     """The agent comes first, also where Linux weighs sessions of processes against each other and not each alone."""
-    os.nice(NICENESS)
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))  # who starts another has it
     with suppress(OSError):
         AUTOGROUP.write_text(str(NICENESS))
 
 
 def wait_for_ebb(session: Path) -> None:
     """Until its program prints less, or has ended; what is wrong with the session is for the module to say."""
-    with suppress(OSError, ValueError, TypeError), Reader(session) as reader:
+    with suppress(OSError, ValueError, TypeError), reader_of(session) as reader:
         flood, quiet = Flood(reader), 0
         while quiet < QUIET_LOOKS and not reader.writer_is_gone():
             time.sleep(LOOK_SECONDS)
             quiet = 0 if flood.is_on() else quiet + 1
+
+
+def reader_of(session: Path) -> Reader:
+    """Wait for whoever else reads it. Raises FileNotFoundError once it is sent."""
+    while True:
+        try:
+            return Reader(session)
+        except BlockingIOError:
+            time.sleep(LOOK_SECONDS)
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def _saved(command: list[str], wish: Wish, agent: str, patterns: str | None) -> 
     mask = Masker(environment) if wish.mask else NoMasker()
     columns, rows = terminal.window()
     metadata = {
-        "command": [mask.text(_readable(argument)) for argument in command],
+        "command": mask.words([_readable(argument) for argument in command]),
         "folder": mask.text(_readable(_folder())),
         "host": socket.gethostname(),
     }

@@ -171,19 +171,10 @@ def flush_left_behind(root: Path, brokers: str) -> None:
             behind.start(root / "flush.log", "workers.wrap.flush")
 
 
-def _reader(folder: Path) -> Reader:
-    """Wait for whoever else reads it. Raises FileNotFoundError once it is sent."""
-    while True:
-        try:
-            return Reader(folder)
-        except BlockingIOError:
-            time.sleep(LOOK_SECONDS)
-
-
 def main() -> int:
     """Record one session; 0 when all of it was sent."""
     try:
-        with _reader(Path(sys.argv[1])) as reader:
+        with behind.reader_of(Path(sys.argv[1])) as reader:
             session, settings = session_of(reader.saved, dict(os.environ)), load_settings()
             flush_left_behind(reader.folder.parent, settings.kafka_bootstrap_servers)
             asyncio.run(record(reader, session, sender(settings)))
