@@ -162,6 +162,7 @@ async def test_what_is_taken_back_while_it_is_in_flight_is_stored_once_and_in_or
     """The producer goes on after each time, though the broker may have had what was taken back."""
     await _ready(installation)
     _run(installation, TAKEN_BACK)
+    _command(installation, "flush")  # its end waits for Kafka for a moment only, and leaves the rest to this
 
     async def stored() -> bool:
         return bool(await installation.value("SELECT count(DISTINCT line_number) = 3000 FROM extraction_event"))
