@@ -99,6 +99,9 @@ class Storm:
         self._say("all is published; waiting until it is settled")
         while field.late:
             await installation.create_tenants(field.late.pop())
+        if await installation.value("SELECT count(*) FROM dead_letter WHERE status = 'redriving'"):
+            done = await asyncio.to_thread(installation.run, "dlq", "redrive", "--all", "--yes")
+            self._say(f"what a redrive that was killed had claimed: exit {done.returncode} {done.stderr.strip()}")
         await self._settled(field)
         left = "SELECT count(*) FROM dead_letter WHERE tenant_id = ANY($1) AND status IN ('dead', 'parked')"
         while await installation.value(left, list(self._traffic.late)):
