@@ -14,6 +14,7 @@ from producers.wrap.logins import mask_logins
 MIN_SECRET_CHARACTERS = 8  # shorter values stand in too much that is no secret
 MAX_SECRETS = 1_000
 MAX_GAP_LINES = 50  # in a private key, that are none of its: a viewer left some out, or another program spoke
+MAX_COMMAND_CHARACTERS = 4_096  # before a word, that are looked at again with it
 _VALUES_MEMORY_BYTES = 128 * 1024 * 1024  # at most; RE2's default is too little for an environment of megabytes
 
 _SECRET_NAME = re2.compile(
@@ -136,8 +137,8 @@ class Masker:
         """A command's words: one that is a secret behind those before it, as for `sshpass -p`, is masked too."""
         masked, line = [], ""
         for word in command:
-            before, quoted = line, shlex.quote(word)
-            line = self.text(f"{line} {quoted}" if line else quoted)
+            before, quoted = line if len(line) < MAX_COMMAND_CHARACTERS else "", shlex.quote(word)
+            line = self.text(f"{before} {quoted}" if before else quoted)
             of_it = line.removeprefix(before).removeprefix(" ")
             is_known = of_it == quoted or not line.startswith(before)
             masked.append(self.text(word) if is_known else of_it.strip("'"))

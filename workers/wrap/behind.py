@@ -17,16 +17,17 @@ from pathlib import Path
 from producers.wrap.journal import Reader
 from workers.wrap.flood import LOOK_SECONDS, Flood
 
+PYTHON = (sys.executable, "-P", "-m")  # never a module of the folder that the agent works in
 NICENESS = 10  # more, and it would come to nothing on a busy machine
 AUTOGROUP = Path("/proc/self/autogroup")  # sched(7); of our session, which start() began
 QUIET_LOOKS = 2  # in a row: a program begins to print a little after we do
 
 
 def start(log: Path, module: str, *folder: Path) -> "subprocess.Popen[bytes]":
-    """A process that outlives us, out of our terminal's reach; never a module of the folder that the agent works in."""
+    """A process that outlives us, out of our terminal's reach."""
     with log.open("ab") as file:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "workers.wrap.behind", module, *folder],
+            [*PYTHON, "workers.wrap.behind", module, *folder],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -37,8 +38,8 @@ def start(log: Path, module: str, *folder: Path) -> "subprocess.Popen[bytes]":
 def main() -> None:
     """Become the module."""
     step_back()
-    if len(sys.argv) > len(("", "MODULE")):
-        wait_for_ebb(Path(sys.argv[2]))
+    for folder in sys.argv[2:]:
+        wait_for_ebb(Path(folder))
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 

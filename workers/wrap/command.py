@@ -27,8 +27,6 @@ from workers.wrap import behind
 from workers.wrap.default_patterns import default_patterns
 from workers.wrap.spool import folder_of
 
-PYTHON = (sys.executable, "-P", "-m")  # never a module of the folder that the agent works in
-
 
 class NotWrapped(Exception):
     """Nothing was run: the message says why."""
@@ -68,7 +66,7 @@ def run(command: list[str], wish: Wish, settings: Settings) -> NoReturn:
     how, waited_for = "pty" if pty else "pipes", str(sender.pid) if wish.wait else "0"
     started = str(datetime.fromisoformat(saved.started).timestamp())
     most = str(settings.spool_max_bytes)
-    own = [*PYTHON, "producers.wrap.attached", str(file.fileno()), most, started, how, waited_for]
+    own = [*behind.PYTHON, "producers.wrap.attached", str(file.fileno()), most, started, how, waited_for]
     os.execv(sys.executable, [*own, *command])  # noqa: S606 - the command that the user gave
 
 
