@@ -40,26 +40,38 @@ def storable(value: object, max_bytes: int, *, max_text_bytes: int = MAX_JSON_TE
 
     What lies deeper than MAX_DEPTH becomes a text that says so, as does the whole when it is above max_bytes.
     """
-    kept = _storable(value, MAX_DEPTH, max_text_bytes)
+    return shortened(value, max_bytes, max_text_bytes=max_text_bytes)[0]
+
+
+def shortened(value: object, max_bytes: int, *, max_text_bytes: int = MAX_JSON_TEXT_BYTES) -> tuple[Any, list[str]]:
+    """The same, and what of it is not whole: the texts that were cut, and notes of what was left out."""
+    lost: list[str] = []
+    kept = _storable(value, MAX_DEPTH, max_text_bytes, lost)
     size = json_bytes(kept)
     if size <= max_bytes:
-        return kept
+        return kept, lost
     note = f"left out: {size} bytes, above the limit of {max_bytes}"
-    return {"left_out": note} if isinstance(kept, dict) else note
+    return {"left_out": note} if isinstance(kept, dict) else note, [note]
 
 
-def _storable(value: object, depth: int, max_text_bytes: int) -> object:
+def _storable(value: object, depth: int, max_text_bytes: int, lost: list[str]) -> object:
     if isinstance(value, str):
-        return cut(clean(value), max_text_bytes)
+        kept = cut(clean(value), max_text_bytes)
+        if len(kept) < len(value):
+            lost.append(value)
+        return kept
     if isinstance(value, Decimal | float):  # NaN and Infinity too, which Python writes into JSON
         return float(value) if math.isfinite(float(value)) else str(Decimal(value))
     if not isinstance(value, dict | list):
         return str(value) if isinstance(value, int) and value not in INT64 else value
     if depth == 0:
-        return f"left out: nested deeper than {MAX_DEPTH} levels"
+        note = f"left out: nested deeper than {MAX_DEPTH} levels"
+        lost.append(note)
+        return note
     if isinstance(value, list):
-        return [_storable(item, depth - 1, max_text_bytes) for item in cast("list[object]", value)]
+        return [_storable(item, depth - 1, max_text_bytes, lost) for item in cast("list[object]", value)]
     members = cast("dict[str, object]", value)
     return {
-        cut(clean(key), max_text_bytes): _storable(item, depth - 1, max_text_bytes) for key, item in members.items()
+        cut(clean(key), max_text_bytes): _storable(item, depth - 1, max_text_bytes, lost)
+        for key, item in members.items()
     }
