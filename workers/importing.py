@@ -27,8 +27,9 @@ from contracts.window import TimeWindow
 from persistence.database import Database
 from persistence.logs import LOG_BY_NAME
 from persistence.reads import as_tenant, sums_of
+from producers.account import Differs, LeftOut, Refused, Remark, Word
 from producers.event_lines import Defaults, Outgoing, record_of
-from producers.imports.imported import Importer, Named, Origin, Refused, Unreadable
+from producers.imports.imported import Importer, Named, Origin, Unreadable
 from workers.decoding import defect
 
 NUMBERS = ("integer", "bigint", "numeric")  # kinds of columns that are summed
@@ -68,11 +69,17 @@ def _numbers(data: type[Data]) -> list[str]:
 
 @dataclass
 class File:
-    """One file: its events by type, how much of it was refused, and what the logs must hold."""
+    """One file: its events by type, what was said of the rest of it, and what the logs must hold."""
 
     path: Path
+    folder: Path = Path()
+    """Where it lies below the folder that was given."""
     kinds: Counter[str] = field(default_factory=Counter)
-    refused: int = 0
+    said: Counter[type[Word]] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    """How many parts of each kind no event was made of."""
+    check_counts: bool = True
+    """Whether it is not whole when it states other numbers than were found in it."""
     expected: dict[str, Expected] = field(default_factory=lambda: defaultdict(Expected))
     trouble: list[str] = field(default_factory=list)
     """Why it cannot be put away, beside what was refused."""
@@ -80,18 +87,24 @@ class File:
     """What the file was when it was opened."""
 
     @property
+    def is_accounted_for(self) -> bool:
+        """Whether every part of it is stored, or left out as a part of its kind is."""
+        return not (self.said[Refused] or (self.check_counts and self.said[Differs]))
+
+    @property
     def is_whole(self) -> bool:
-        return not (self.refused or self.trouble)
+        return self.is_accounted_for and not self.trouble
 
 
 class NotRead(Exception):
     """A file of which nothing more is imported; the message says why."""
 
 
-def read(
-    file: File, importer: Importer, origin: Origin, window: TimeWindow, prefix: str
-) -> Iterator[Outgoing | Refused]:
-    """A file's records and what of it is refused, as they are read; `file` counts what was taken. Raises NotRead."""
+def read(file: File, importer: Importer, origin: Origin, window: TimeWindow, prefix: str) -> Iterator[Outgoing | Word]:
+    """A file's records and what is said of the rest, as they are read; `file` counts both. Raises NotRead.
+
+    What is left out is counted alone, and not given.
+    """
     defaults = Defaults(topic_prefix=prefix)
     now_ms = int(time.time() * 1000)
     try:
@@ -99,8 +112,12 @@ def read(
             file.was = os.fstat(plain.fileno())
             opened = plain if plain.seekable() else BytesIO(plain.read())  # it may be read twice
             for item in importer(opened, str(file.path), origin):
-                taken = item if isinstance(item, Refused) else _record(item, file, defaults, window, now_ms)
-                file.refused += isinstance(taken, Refused)
+                taken = _record(item, file, defaults, window, now_ms) if isinstance(item, dict) else item
+                if isinstance(taken, LeftOut):
+                    file.left_out[taken.kind] += taken.number
+                    continue
+                if isinstance(taken, Refused | Remark | Differs):
+                    file.said[type(taken)] += 1
                 if taken is not None:
                     yield taken
     except OSError as error:
@@ -205,12 +222,13 @@ class Kept(Exception):
 
 
 def put_away(file: File, folder: Path) -> Path:
-    """Move a file into a folder, beside what is there; where it went. Raises OSError and Kept."""
+    """Move a file into a folder, where it lay in its own, beside what is there; the place. Raises OSError and Kept."""
     now = file.path.lstat()
     if not stat.S_ISREG(now.st_mode):
-        raise Kept("it is a link or a pipe, and no file of its own")
+        raise Kept("it is a link or a pipe, not a file of its own")
     if file.was is None or _version(now) != _version(file.was):
         raise Kept("it was changed after it was read; import it again")
+    folder /= file.folder
     folder.mkdir(parents=True, exist_ok=True)
     for target in _names(folder, file.path):
         try:

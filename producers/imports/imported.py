@@ -1,7 +1,6 @@
-"""What an importer gives: the events of a file, and what of it could not be read. Shared by every kind."""
+"""What an importer gives: the events of a file, and a word on everything else in it. Shared by every kind."""
 
 import json
-import math
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,14 +9,14 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any, BinaryIO, NamedTuple
 
+from producers.account import Part, Refused, Word
 from producers.event_lines import MAX_LINE_BYTES, lines_of
-from producers.storable import INT64, clean
-from producers.swe_agent_file import COST_EXPONENTS, MAX_COST_USD
+from producers.storable import clean
 from producers.timeline import Timeline
+from producers.values import NotUnderstood, instant
 
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)  # the day of what has no date
 DAY_MS = 86_400_000
-LATEST = datetime(9999, 1, 1, tzinfo=UTC)  # beyond what workers take; milliseconds may still be added
 MAX_JSON_BYTES = 256 * 1024  # of a member that is kept as JSON
 MAX_TEXT_BYTES = 128 * 1024
 MAX_NAME, MAX_LABEL, MAX_MODEL, MAX_ID = 255, 50, 100, 256  # characters, as the contracts have them
@@ -27,11 +26,8 @@ class Unreadable(Exception):
     """Nothing of a file can be imported; the message names it, what is wrong, and what to do."""
 
 
-class Refused(NamedTuple):
-    """One item of a file that was left out, by what names it there, and why."""
-
-    item: str
-    reason: str
+class Unplaced(Exception):
+    """A part states when it began, and that cannot be read: it has no place in time. The message says so."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +41,14 @@ class Origin:
 
 @dataclass
 class Imported:
-    """The events of a file, in order, and its items that were refused."""
+    """The events of a file, in order, and what is said of the rest of it."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    words: list[Word] = field(default_factory=list)
+
+    @property
+    def refused(self) -> list[Refused]:
+        return [word for word in self.words if isinstance(word, Refused)]
 
 
 class Named(dict[str, Any]):
@@ -59,8 +59,8 @@ class Named(dict[str, Any]):
         self.item = item
 
 
-Item = dict[str, Any] | Refused
-"""An event of a file, or what of it was refused."""
+Item = dict[str, Any] | Word
+"""An event of a file, or a word on what is none."""
 
 Importer = Callable[[BinaryIO, str, Origin], Iterator[Item]]
 """A file at its beginning, its name for messages, origin; the items in order. Raises Unreadable."""
@@ -71,7 +71,7 @@ def of_whole(events: Callable[[bytes, str, Origin], Imported]) -> Importer:
 
     def read(file: BinaryIO, name: str, origin: Origin) -> Iterator[Item]:
         found = events(file.read(), name, origin)
-        yield from found.refused
+        yield from found.words
         yield from found.events
 
     return read
@@ -103,9 +103,9 @@ def json_lines(file: BinaryIO) -> Iterator[Line | Refused]:
             try:
                 yield Line(number, line, _read_json(line.removeprefix(BOM_UTF8).decode()))
             except UnicodeDecodeError:
-                yield Refused(f"line {number}", "it is no UTF-8")
+                yield Refused(f"line {number}", "it is not UTF-8")
             except (ArithmeticError, ValueError, RecursionError):
-                yield Refused(f"line {number}", "it is no JSON")
+                yield Refused(f"line {number}", "it is not JSON")
 
 
 def timeline(origin: Origin, kind: str, identity: object, began: datetime | None) -> Timeline:
@@ -128,58 +128,27 @@ def json_value(content: bytes, name: str, what: str) -> Any:
     try:
         return json.loads(content.decode("utf-8-sig"), parse_float=Decimal)
     except UnicodeDecodeError as error:
-        raise Unreadable(f"{name} is no UTF-8 at byte {error.start}; {what} is JSON in UTF-8") from None
+        raise Unreadable(f"{name} is not UTF-8 at byte {error.start}; {what} is JSON in UTF-8") from None
     except json.JSONDecodeError as error:
-        raise Unreadable(f"{name} is no JSON ({error.msg} at line {error.lineno}); {what} is") from None
+        raise Unreadable(f"{name} is not JSON ({error.msg} at line {error.lineno}); {what} is") from None
     except (ArithmeticError, ValueError, RecursionError) as error:
-        raise Unreadable(f"{name} is no JSON that can be read ({type(error).__name__}); {what} is") from None
+        raise Unreadable(f"{name} is not JSON that can be read ({type(error).__name__}); {what} is") from None
 
 
-def text(value: object, most: int) -> str | None:
-    """A text that is not empty, clean and cut; None for anything else."""
-    return clean(value)[:most] if isinstance(value, str) and value.strip() else None
+def beginning(part: Part, name: str, value: Any, origin: Origin) -> datetime | None:
+    """When a part began, by what it states; None where it states nothing. Raises Unplaced without a --start to take.
 
-
-def count(value: object) -> int | None:
-    """A whole number of at least 0 that a bigint holds."""
-    if isinstance(value, bool):
+    A wrong date would hide it among other times: what cannot be read is never replaced by one of ours.
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
         return None
-    if isinstance(value, Decimal | float) and math.isfinite(value) and value == int(value):
-        value = int(value)
-    return value if isinstance(value, int) and value >= 0 and value in INT64 else None
-
-
-def milliseconds(seconds: object) -> int | None:
-    """Seconds, as a number or a text with thousands' commas, in whole milliseconds."""
     try:
-        passed = float(str(seconds).replace(",", "")) * 1000
-    except ValueError:
-        return None
-    return round(passed) if 0 <= passed < 1e13 else None  # noqa: PLR2004 - 317 years; also false for NaN
-
-
-def money(value: object) -> str | None:
-    """A cost of at least 0, as decimal text."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        return None
-    cost = value if isinstance(value, Decimal) else Decimal(str(value))
-    is_cost = cost.is_finite() and 0 <= cost < MAX_COST_USD and cost.as_tuple().exponent in COST_EXPONENTS
-    return format(cost, "f") if is_cost else None
-
-
-def instant(value: object) -> datetime | None:
-    """A time of ISO 8601, or seconds or milliseconds since 1970; without an offset it is taken for UTC."""
-    try:
-        if isinstance(value, str) and value:
-            found = datetime.fromisoformat(value.strip())
-        elif isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-            number = float(value)
-            found = datetime.fromtimestamp(number / 1000 if number > 1e11 else number, UTC)  # noqa: PLR2004 - 1973 in ms
-        else:
-            return None
-        found = found if found.tzinfo else found.replace(tzinfo=UTC)
-        return min(found.astimezone(UTC), LATEST)
-    except (ValueError, OverflowError, OSError):
+        return instant(value)
+    except NotUnderstood as error:
+        if origin.start is None:
+            said = clean(str(value))[:100]
+            raise Unplaced(f"its {name} {said!r} is {error}; mend it, or say by --start when it began") from None
+        part.remark(name, value, f"is {error}; --start stands for it")
         return None
 
 

@@ -1,29 +1,14 @@
-"""Any JSON lines, by a mapping in YAML that says which events a line makes.
+"""Any JSON lines, by a mapping that says which events a line makes (producers/imports/mapping.py)."""
 
-events:
-  - when: {kind: error}         # members of the line that must be equal; without it: every line
-    type: extraction.recorded
-    subject: $session.id        # $ and names by points: a member of the line; $ alone: the whole line
-    time: $at                   # ISO 8601, or seconds or milliseconds since 1970; may be left out
-    id: $id                     # may be left out: then it is made of the line
-    data:
-      agent_name: $agent
-      event_type: error         # anything else stands for itself; $$ for one $
-      pattern: $rule
-"""
-
-import math
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from decimal import Decimal
 from hashlib import sha256
 from typing import Any, BinaryIO
 
-from contracts.registry import EVENT_TYPES
+from producers.account import Refused, Remark, Tally
 from producers.imports.imported import (
     DAY_MS,
     EPOCH,
@@ -32,125 +17,73 @@ from producers.imports.imported import (
     Line,
     Named,
     Origin,
-    Refused,
     Unreadable,
-    instant,
     iso,
     json_lines,
 )
-from producers.imports.yaml_text import BadYaml, load
+from producers.imports.mapping import Mapping, Reader, Rule
 from producers.storable import clean, storable
+from producers.values import NotUnderstood, instant
 
 KIND = "jsonl"
 READ_BYTES = 1024 * 1024
 MILLISECOND = len("2026-01-31T12:00:00.123")  # of a time, what makes an identity
 _NAMESPACE = uuid.UUID("5d1f8a53-5f0b-4c39-9a3e-0f6c5a7c7b0e")
-_MEMBERS = {"when", "type", "subject", "time", "id", "data"}
-
-Reader = Callable[[Any], Any]  # of the members of a line
 
 
-class BadMapping(Exception):
-    """A mapping that cannot be used; the message says what is wrong, and where."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One event that a line may make."""
-
-    type: str
-    when: list[tuple[Reader, Any]]
-    subject: Reader
-    time: Reader
-    id: Reader
-    data: dict[str, Reader]
-
-    def takes(self, members: Any) -> bool:
-        return all(read(members) == value for read, value in self.when)
-
-
-def mapping(text: str, name: str) -> list[Rule]:
-    """The rules of a mapping's text; `name` stands in messages. Raises BadMapping."""
-    try:
-        whole = load(text)
-    except BadYaml as error:
-        raise BadMapping(f"{name}: {error}") from None
-    items = whole.get("events") if isinstance(whole, dict) else None
-    if not isinstance(items, list) or not items:
-        raise BadMapping(f"{name}: a mapping with a list `events` is expected")
-    return [_rule(item, f"{name}, event {place}") for place, item in enumerate(items, 1)]
-
-
-def _rule(item: Any, where: str) -> Rule:
-    if not isinstance(item, dict) or not {"type", "subject", "data"} <= item.keys():
-        raise BadMapping(f"{where}: it needs type, subject and data")
-    if unknown := item.keys() - _MEMBERS:
-        raise BadMapping(
-            f"{where}: unknown: {', '.join(sorted(map(str, unknown)))}; known: {', '.join(sorted(_MEMBERS))}"
-        )
-    if (foreign := next(_foreign(item), None)) is not None:
-        kind = type(foreign).__name__
-        raise BadMapping(f"{where}: {foreign} is a {kind} to YAML, which an event cannot hold there; put it in quotes")
-    kind = f"siltstone.{str(item['type']).removeprefix('siltstone.').removesuffix('.v1')}.v1"
-    if kind not in EVENT_TYPES:
-        raise BadMapping(f"{where}: {item['type']} is no type of event; `siltstone schemas` lists them")
-    when, data = item.get("when") or {}, item["data"]
-    if not isinstance(when, dict) or not isinstance(data, dict):
-        raise BadMapping(f"{where}: when and data are mappings")
-    return Rule(
-        type=kind,
-        when=[(_at(str(path)), Decimal(str(v)) if isinstance(v, float) else v) for path, v in when.items()],
-        subject=_reader(item["subject"]),
-        time=_reader(item.get("time")),
-        id=_reader(item.get("id")),
-        data={name: _reader(said) for name, said in data.items()},
-    )
-
-
-def _foreign(value: Any) -> Iterator[Any]:
-    """What stands in a value of YAML and has no JSON: dates, names that are no text, numbers that are not finite."""
-    match value:
-        case dict():
-            for name, member in value.items():
-                yield from [] if isinstance(name, str) else [name]
-                yield from _foreign(member)
-        case list():
-            for member in value:
-                yield from _foreign(member)
-        case float() if not math.isfinite(value):
-            yield value
-        case None | str() | int() | float():
-            return
-        case _:
-            yield value
-
-
-def importer(rules: list[Rule]) -> Importer:
-    """What reads files by these rules."""
+def importer(mapped: Mapping) -> Importer:
+    """What reads files by a mapping."""
 
     def read(file: BinaryIO, name: str, origin: Origin) -> Iterator[Item]:
-        """The events of each line; one that is no JSON, or that no rule takes, is refused.
+        """The events of each line; one that is not JSON, or that no rule takes, is refused.
 
         Lines that are alike are told apart by how many came before, which stays when the file grows.
         """
         start, line = origin.start or _start(file), None
-        seen = Counter[bytes]()
+        seen, skipped, use = Counter[bytes](), Tally(), [_Use(rule) for rule in mapped.rules]
         for line in json_lines(file):
             if isinstance(line, Refused):
                 yield line
+                continue
+            if skip := next((skip for skip in mapped.skips if skip.takes(line.members)), None):
+                skipped.add(f"lines with {skip.said}")
                 continue
             digest = sha256(line.raw.strip()).digest()
             seen[digest[:16]] += 1
             identity = digest.hex() if (nth := seen[digest[:16]]) == 1 else f"{digest.hex()}:{nth}"
             try:
-                made = _distinct(_events(line, identity, rules, origin, start))
+                made = _distinct(_events(line, identity, use, origin, start))
                 yield from (Named(event, f"line {line.number}") for event in made)
             except _LineRefused as refused:
                 yield Refused(f"line {line.number}", str(refused))
         if line is None:
             raise Unreadable(f"{name} holds no lines")
+        yield from skipped.words()
+        for place, used in enumerate(use, 1):
+            yield from used.words(f"the mapping's event {place}")
 
     return read
+
+
+class _Use:
+    """A rule, how many lines it took, and which of its paths none of them had: mostly a name that is misspelt."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.lines = 0
+        self.missing: dict[str, Reader] = dict(rule.paths)
+
+    def takes(self, members: Any) -> bool:
+        if not self.rule.when.takes(members):
+            return False
+        self.lines += 1
+        if self.missing:
+            self.missing = {path: read for path, read in self.missing.items() if read(members) is None}
+        return True
+
+    def words(self, item: str) -> Iterator[Remark]:
+        for path in self.missing if self.lines else ():
+            yield Remark(item, "member", path, f"is in none of the {self.lines} lines that it is for")
 
 
 def _start(file: BinaryIO) -> datetime:
@@ -169,8 +102,8 @@ class _LineRefused(Exception):
     """Why no event is made of a line."""
 
 
-def _events(line: Line, identity: str, rules: list[Rule], origin: Origin, start: datetime) -> list[dict[str, Any]]:
-    taking = [(place, rule) for place, rule in enumerate(rules) if rule.takes(line.members)]
+def _events(line: Line, identity: str, use: list[_Use], origin: Origin, start: datetime) -> list[dict[str, Any]]:
+    taking = [(place, used.rule) for place, used in enumerate(use) if used.takes(line.members)]
     if not taking:
         raise _LineRefused("no event of the mapping is for it")
     return [_event(line, f"{place}:{identity}", rule, origin, start) for place, rule in taking]
@@ -197,9 +130,10 @@ def _time(line: Line, rule: Rule, start: datetime) -> str:
     said = rule.time(line.members)
     if said is None:
         return iso(start + timedelta(milliseconds=line.number))
-    if (moment := instant(said)) is None:
-        raise _LineRefused(f"its time {clean(str(said))[:50]!r} is none of ISO 8601, and no seconds or milliseconds")
-    return iso(moment, "microseconds")
+    try:
+        return iso(instant(said), "microseconds")
+    except NotUnderstood as error:
+        raise _LineRefused(f"its time {clean(str(said))[:50]!r} is {error}") from None
 
 
 def _distinct(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -211,27 +145,3 @@ def _distinct(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if seen[identity] > 1:
             event["id"] += f"#{seen[identity]}"
     return events
-
-
-def _reader(said: Any) -> Reader:
-    """What gives a line's value for what a mapping says of one member."""
-    if isinstance(said, dict):
-        readers = {name: _reader(member) for name, member in said.items()}
-        return lambda members: {name: read(members) for name, read in readers.items()}
-    if not isinstance(said, str) or not said.startswith("$"):
-        return lambda _: said
-    if said.startswith("$$"):
-        return lambda _: said[1:]
-    return _at(said[1:]) if said != "$" else lambda members: members
-
-
-def _at(path: str) -> Reader:
-    """What finds a member by its names with points between; None where there is none."""
-    names = path.split(".")
-
-    def read(members: Any) -> Any:
-        for name in names:
-            members = members.get(name) if isinstance(members, dict) else None
-        return members
-
-    return read

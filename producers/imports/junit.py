@@ -1,52 +1,94 @@
-"""JUnit's XML, as nearly every test runner writes it: a suite is a run, a test case a node and an assertion."""
+"""JUnit's XML, as nearly every test runner writes it: a suite is a run, a test case a node and an assertion.
+
+Every test case counts, wherever it stands. What a suite states of itself (tests, failures, errors, skipped) is compared
+with what was found in it.
+"""
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
-from xml.etree.ElementTree import Element, ParseError, tostring
+from typing import Any
+from xml.etree.ElementTree import Element, tostring
 
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import fromstring
-
+from producers.account import LeftOut, Part, Refused
 from producers.imports.imported import (
-    MAX_LABEL,
+    MAX_JSON_BYTES,
     MAX_NAME,
     MAX_TEXT_BYTES,
     Imported,
     Origin,
-    Refused,
+    Unplaced,
     Unreadable,
-    count,
-    instant,
-    milliseconds,
+    beginning,
     of_whole,
     shown,
-    text,
     timeline,
 )
-from producers.storable import clean, cut
+from producers.imports.junit_case import OUTPUT, PROBLEMS, Case, about, case, explained, other, printed, properties
+from producers.imports.junit_counts import COUNTED, Tally, differing, stated
+from producers.imports.xml_text import tree
+from producers.storable import clean
 from producers.timeline import Timeline
+from producers.values import milliseconds_of_seconds
 
 KIND = "junit"
-_BAD = ("failure", "error")
+MAX_WITHIN = 32  # suites around a suite that are named, from the innermost
+HOLDERS = ("testsuites", "testsuite")
+KNOWN = {*PROBLEMS, *OUTPUT, *HOLDERS, "testcase", "skipped", "properties", "property"}
+_KNOWN = {"name", "timestamp", "time", "hostname"}
+
+
+@dataclass
+class Suite:
+    """An element that may hold test cases; `above` is its place in the file's list of them, None for the root."""
+
+    element: Element
+    above: int | None
+    title: str
+    within: tuple[str, ...]
+    hostname: str | None
+    properties: dict[str, Any]
+    part: Part
+    stated: dict[str, int]
+    began: datetime | None = None
+    unplaced: str | None = None
+    cases: list[Case] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it says anything of tests beside the suites in it, or is a <testsuite> with none."""
+        own = {child.tag for child in self.element}
+        return not own.isdisjoint(KNOWN - {*HOLDERS, "properties", "property"}) or (
+            self.element.tag == "testsuite" and not self.cases and not _inner(self.element)
+        )
 
 
 def events(content: bytes, name: str, origin: Origin) -> Imported:
-    """The runs of a file, in its order. A test case without a name is refused."""
-    try:
-        root = fromstring(content, forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        raise Unreadable(f"{name} is no XML that can be read: {error}"[:300]) from None
-    if root.tag not in ("testsuites", "testsuite"):
+    """The runs of a file, in its order. Raises Unreadable."""
+    root, remarks = tree(content, name)
+    if root.tag not in HOLDERS:
         raise Unreadable(f"{name} is XML, but its root is <{root.tag[:100]}>, not <testsuites> or <testsuite>")
-    found, seen = Imported(), Counter[str]()
-    for number, suite in enumerate(_suites(root), 1):
-        title = text(suite.get("name"), MAX_NAME) or f"suite {number}"
-        identity = _identity(suite)
+    found, seen = Imported(words=list(remarks)), Counter[str]()
+    filename = name.rpartition("/")[2][:MAX_NAME]
+    suites = _suites(root, filename, origin)
+    for suite in suites:
+        if not suite.is_run:
+            found.words += suite.part.words
+            found.words += [LeftOut(f"<{tag[:100]}> in <{suite.element.tag}>") for tag in other(suite.element, KNOWN)]
+            continue
+        identity = _identity(suite.element)
         seen[identity] += 1
-        line = timeline(origin, KIND, [identity, seen[identity]], instant(suite.get("timestamp")))
-        _suite(suite, title, name, line, found)
+        if suite.unplaced:
+            found.words.append(Refused(suite.part.item, suite.unplaced))
+            continue
+        line = timeline(origin, KIND, [identity, seen[identity]], suite.began)
+        _run(suite, filename, line)
+        found.events += line.take()
+        found.words += suite.part.words
+    found.words += differing([(s.part.item, s.above, s.stated, s.tally) for s in suites])
     return found
 
 
@@ -62,17 +104,70 @@ def _identity(suite: Element) -> str:
     return digest.hexdigest()
 
 
-def _suites(root: Element) -> Iterator[Element]:
-    """Every suite that has test cases of its own; suites nest, to any depth."""
-    for suite in root.iter("testsuite"):
-        if suite.find("testcase") is not None or suite.find("testsuite") is None:
-            yield suite
+def _inner(element: Element) -> list[Element]:
+    """The suites in an element: also what is called something else and holds test cases."""
+    return [
+        child
+        for child in element
+        if child.tag in HOLDERS or (child.tag not in KNOWN and child.find(".//testcase") is not None)
+    ]
 
 
-def _suite(suite: Element, title: str, name: str, line: Timeline, found: Imported) -> None:
-    cases = suite.findall("testcase")
-    properties = {p.get("name") or "": clean(p.get("value") or "") for p in suite.iterfind("properties/property")}
-    config = {"suite": title, "hostname": suite.get("hostname"), "properties": properties or None}
+def _suites(root: Element, filename: str, origin: Origin) -> list[Suite]:
+    """The root and every suite in it, in the file's order; they nest to any depth."""
+    found: list[Suite] = []
+    waiting: list[tuple[Element, int | None]] = [(root, None)]
+    number = 1
+    while waiting:
+        element, above = waiting.pop()
+        suite = _suite(element, above, found, filename if above is None else f"suite {number}", origin)
+        for outer in element.findall("testcase"):
+            for one in outer.iter("testcase"):
+                place = len(suite.cases) + 1
+                suite.cases.append(case(one, place, Part(f"{suite.part.item}, test case {place}", suite.part.words)))
+                suite.tally.add(suite.cases[-1])
+        suite.tally.problems += sum(child.tag in PROBLEMS for child in element)
+        number += suite.is_run
+        found.append(suite)
+        waiting += [(child, len(found) - 1) for child in reversed(_inner(element))]
+    return found
+
+
+def _suite(element: Element, above: int | None, before: list[Suite], alone: str, origin: Origin) -> Suite:
+    """A suite without its cases; what it does not state of its time, host and properties is its holder's."""
+    holder = None if above is None else before[above]
+    part = Part(f"suite {(element.get('name') or '').strip()[:MAX_NAME] or alone.removeprefix('suite ')}")
+    within = (*holder.within, *([holder.title] if holder.element.get("name") else ())) if holder else ()
+    within = within[-MAX_WITHIN:]
+    suite = Suite(
+        element,
+        above,
+        part.text("name", element.get("name"), MAX_NAME) or alone,
+        within,
+        element.get("hostname") or (holder.hostname if holder else None),
+        (holder.properties if holder else {}) | properties(element),
+        part,
+        stated(element, part),
+    )
+    try:
+        suite.began = beginning(part, "timestamp", element.get("timestamp"), origin)
+    except Unplaced as unplaced:
+        suite.unplaced = str(unplaced)
+    if suite.began is None and suite.unplaced is None and holder:
+        suite.began, suite.unplaced = holder.began, holder.unplaced
+    return suite
+
+
+def _run(suite: Suite, filename: str, line: Timeline) -> None:
+    element, part = suite.element, suite.part
+    config = {
+        "suite": suite.title,
+        "hostname": suite.hostname,
+        "within": list(suite.within),
+        "properties": suite.properties,
+        "attributes": {n: clean(v) for n, v in element.items() if n not in _KNOWN and n not in COUNTED},
+        "other": other(element, KNOWN | {child.tag for child in _inner(element)}),
+    }
     line.add(
         "run.started",
         line.run,
@@ -80,87 +175,69 @@ def _suite(suite: Element, title: str, name: str, line: Timeline, found: Importe
         {
             "kind": "test",
             "source": KIND,
-            "external_ref": title,
-            "input_filename": name.rpartition("/")[2][:MAX_NAME],
-            "config_snapshot": {key: value for key, value in config.items() if value},
+            "external_ref": suite.title,
+            "input_filename": filename,
+            "config_snapshot": part.json("configuration", {k: v for k, v in config.items() if v}, MAX_JSON_BYTES),
         },
     )
-    tally = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
-    for place, case in enumerate(cases, 1):
-        if not text(case.get("name"), MAX_NAME):
-            found.refused.append(Refused(f"suite {title}, test case {place}", "it has no name"))
-            continue
-        outcome, said = _outcome(case)
-        tally["tests"] += 1
-        if outcome != "passed":
-            tally[{"failure": "failures", "error": "errors", "skipped": "skipped"}[outcome]] += 1
-        _case(case, place, outcome, said, line)
-    failed = bool(tally["failures"] or tally["errors"])
+    for place, one in enumerate(suite.cases, 1):
+        _case(one, place, line, Part(f"{part.item}, test case {place}", part.words))
+    problems = [child for child in element if child.tag in PROBLEMS]
+    said = "\n\n".join(explained(problem) for problem in problems)
+    counted, tally = suite.stated, suite.tally
+    lost = max(counted.get("failures", 0) + counted.get("errors", 0) - tally.bad - len(problems), 0)
+    duration = part.read("time", element.get("time"), milliseconds_of_seconds)
+    output = part.long_text("output", printed(element), MAX_TEXT_BYTES)
+    summary = tally.shown() | ({"said": counted} if counted else {}) | ({"output": output} if output else {})
     line.add(
         "run.finished",
         line.run,
         "",
         {
-            "status": "failed" if failed else "completed",
-            "duration_ms": milliseconds(suite.get("time")) if suite.get("time") else None,
-            "results_summary": tally | {"said": counted} if (counted := _said(suite)) else tally,
-            "error_message": f"{tally['failures']} failed, {tally['errors']} with errors" if failed else None,
+            "status": "failed" if tally.bad or problems or (lost and not _inner(element)) else "completed",
+            "duration_ms": duration,
+            "results_summary": part.json("summary", summary, MAX_JSON_BYTES),
+            "error_message": part.long_text("error", _message(tally, clean(said), lost), MAX_JSON_BYTES),
+            "error_info": [about(problem) for problem in problems] or None,
+            **part.beside(),
         },
     )
-    found.events += line.take()
 
 
-def _case(case: Element, place: int, outcome: str, said: str | None, line: Timeline) -> None:
-    of_class, own = text(case.get("classname"), MAX_NAME), text(case.get("name"), MAX_NAME)
-    duration = milliseconds(case.get("time")) if case.get("time") else None
-    status = {"passed": "completed", "skipped": "skipped"}.get(outcome, "failed")
-    started = line.moment()
+def _message(tally: Tally, said: str, lost: int) -> str | None:
+    """What failed, in words: the suite's own errors first."""
+    counts = f"{tally.failures} failed, {tally.errors} with errors" if tally.bad else ""
+    missing = f"it states {lost} failures or errors that are not in it" if lost and not (said or counts) else ""
+    return "\n\n".join(text for text in (said, counts, missing) if text) or None
+
+
+def _case(one: Case, place: int, line: Timeline, part: Part) -> None:
+    bad = one.outcome in PROBLEMS
     line.add(
         "node.executed",
         line.run,
         f"{place}",
         {
-            "node_name": f"{of_class}::{own}" if of_class else own,
-            "status": status,
+            "node_name": one.node_name,
+            "status": {"passed": "completed", "skipped": "skipped"}.get(one.outcome, "failed"),
             "iteration": place,
-            "started_at": shown(started),
-            "duration_ms": duration,
-            "error_message": said if outcome in _BAD else None,
+            "started_at": shown(one.started_at or line.moment()),
+            "duration_ms": one.duration_ms,
+            "state_snapshot": part.json("details", one.snapshot, MAX_JSON_BYTES) if one.snapshot else None,
+            "error_message": one.said if bad else None,
         },
     )
-    if outcome != "skipped":
-        printed = "\n".join(e.text or "" for e in case if e.tag in ("system-out", "system-err")).strip()
+    if one.outcome != "skipped":
         line.add(
             "assertion.evaluated",
             line.run,
             f"{place}",
             {
                 "assertion_type": "testcase",
-                "passed": outcome == "passed",
-                "assertion_value": {"classname": of_class, "name": own, "file": case.get("file")},
-                "failure_reason": said if outcome in _BAD else None,
-                "output_text": cut(clean(printed), MAX_TEXT_BYTES) if printed else None,
+                "passed": not bad,
+                "assertion_value": {"classname": one.of_class, "name": one.name, "file": one.file},
+                "failure_reason": one.said if bad else None,
+                "output_text": one.output,
             },
         )
-    line.now_ms += duration or 0
-
-
-def _outcome(case: Element) -> tuple[str, str | None]:
-    """How a test case ended, and what is said of it."""
-    for tag in (*_BAD, "skipped"):
-        element = case.find(tag)
-        if element is not None:
-            parts = [element.get("message") or "", (element.text or "").strip()]
-            said = "\n".join(part for part in parts if part) or (element.get("type") or tag)
-            return tag, cut(clean(said), MAX_TEXT_BYTES)
-    return "passed", None
-
-
-def _said(suite: Element) -> dict[str, int] | None:
-    """The suite's own counts."""
-    numbers = {n: c for n in ("tests", "failures", "errors", "skipped") if (c := _whole(suite.get(n))) is not None}
-    return numbers or None
-
-
-def _whole(said: str | None) -> int | None:
-    return count(int(said)) if said and said.isdecimal() and len(said) < MAX_LABEL else None
+    line.now_ms += one.duration_ms or 0

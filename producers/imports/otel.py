@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
+from producers import values
+from producers.account import Part, Refused
 from producers.imports.imported import (
     MAX_JSON_BYTES,
     MAX_LABEL,
@@ -17,15 +19,21 @@ from producers.imports.imported import (
     MAX_NAME,
     Item,
     Origin,
-    Refused,
     Unreadable,
-    count,
     iso,
     json_lines,
-    text,
     timeline,
 )
 from producers.storable import clean, storable
+
+
+def text(value: Any, most: int) -> str | None:
+    return Part("").text("x", value, most)
+
+
+def count(value: Any) -> int | None:
+    return Part("").read("x", value, values.count)
+
 
 KIND = "otel"
 ERROR = (2, "STATUS_CODE_ERROR")

@@ -6,10 +6,10 @@ under their own names, in the event's `rest`.
 
 import json
 from datetime import datetime, timedelta
-from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
+from producers.account import Part, Refused, Word
 from producers.imports.imported import (
     MAX_JSON_BYTES,
     MAX_LABEL,
@@ -17,20 +17,18 @@ from producers.imports.imported import (
     MAX_NAME,
     Imported,
     Origin,
-    Refused,
+    Unplaced,
     Unreadable,
-    count,
-    instant,
+    beginning,
     json_object,
-    milliseconds,
-    money,
     of_whole,
     shown,
-    text,
     timeline,
 )
-from producers.storable import clean, storable
+from producers.imports.members import Members
+from producers.storable import clean
 from producers.timeline import Timeline
+from producers.values import count, instant, milliseconds, milliseconds_of_seconds, money, percent
 
 KIND = "runs-json"
 _STATUS = {
@@ -44,7 +42,8 @@ _STATUS = {
 STATUSES = {word: status for status, words in _STATUS.items() for word in words}
 ID = ("id", "run_id", "job_id", "analysis_id")
 STARTED = ("started_at", "start_time", "created_at", "created", "timestamp")
-ENDED = ("completed_at", "finished_at", "ended_at", "end_time", "updated_at")
+ENDED = ("completed_at", "finished_at", "ended_at", "end_time")
+UPDATED = ("updated_at",)
 STAGES = ("stages", "steps", "phases")
 RESULTS = ("results", "result", "summary", "results_summary")
 FILES = ("files", "output_files", "artifacts", "outputs", "produced_files")
@@ -52,60 +51,50 @@ ERROR = ("error", "error_message", "failure_reason")
 INPUT = ("input_filename", "input_file", "filename", "input")
 
 
-class Members:
-    """The members of one JSON object, taken one by one; `left` are those that nobody took."""
-
-    def __init__(self, members: dict[str, Any]) -> None:
-        self.left = dict(members)
-
-    def take(self, *names: str) -> Any:
-        """The first of these that is there and not null; the others stay."""
-        for name in names:
-            if self.left.get(name) is not None:
-                return self.left.pop(name)
-        return None
-
-    def rest(self) -> dict[str, Any]:
-        """What is left, under names that are no field's."""
-        return {clean(name)[:MAX_NAME]: storable(value, MAX_JSON_BYTES // 4) for name, value in self.left.items()}
-
-
 def events(content: bytes, name: str, origin: Origin) -> Imported:
     """The run of one file. A stage or file that is none is refused. Raises Unreadable for what is no run."""
-    members = Members(json_object(content, name, "a run"))
+    found = Imported()
+    members = Members(json_object(content, name, "a run"), Part("the run", found.words))
     identity = members.take(*ID)
     if not isinstance(identity, str | int) or isinstance(identity, bool) or identity == "":
         raise Unreadable(f"{name} has no id: one of {', '.join(ID)} is expected")
-    started, ended = instant(members.take(*STARTED)), instant(members.take(*ENDED))
-    line, found = timeline(origin, KIND, str(identity), started), Imported()
-    status = _status(members)
-    stages, files = members.take(*STAGES), members.take(*FILES)
+    try:
+        started = beginning(members.part, "start", members.take(*STARTED), origin)
+    except Unplaced as unplaced:
+        raise Unreadable(f"{name}: {unplaced}") from None
+    ended = members.read(instant, *ENDED)
+    last = ended or members.read(instant, *UPDATED)
+    line = timeline(origin, KIND, str(identity), started)
+    error = members.part.long_text("error", _plain_text(members.take(*ERROR)), MAX_JSON_BYTES)
+    status, why = _status(members, has_ended=ended is not None, has_failed=error is not None)
+    stages, files = members.take(*STAGES), members.list(*FILES)
     finish = {
-        "results_summary": storable(members.take(*RESULTS), MAX_JSON_BYTES),
-        "error_message": text(_plain_text(members.take(*ERROR)), MAX_JSON_BYTES),
-        "duration_ms": count(members.take("duration_ms")) or milliseconds(members.take("duration", "duration_seconds")),
-        "cost_usd": money(members.take("cost_usd", "cost")),
+        "results_summary": members.json(MAX_JSON_BYTES, *RESULTS),
+        "error_message": error,
+        "duration_ms": _duration(members),
+        "cost_usd": members.read(money, "cost_usd", "cost"),
     }
-    current, progress = text(members.take("current_stage", "stage"), MAX_LABEL), _percent(members.take("progress"))
+    current, progress = members.text(MAX_LABEL, "current_stage", "stage"), members.read(percent, "progress")
     start = {
-        "kind": text(members.take("kind", "type"), MAX_LABEL) or "analysis",
+        "kind": members.text(MAX_LABEL, "kind", "type") or "analysis",
         "source": KIND,
         "external_ref": clean(str(identity))[:MAX_NAME],
-        "input_filename": text(members.take(*INPUT), MAX_NAME),
-        "provider": text(members.take("provider"), MAX_LABEL),
-        "model": text(members.take("model"), MAX_MODEL),
-        "config_snapshot": storable(members.take("config", "parameters", "options"), MAX_JSON_BYTES),
+        "input_filename": members.text(MAX_NAME, *INPUT),
+        "provider": members.text(MAX_LABEL, "provider"),
+        "model": members.text(MAX_MODEL, "model"),
+        "config_snapshot": members.json(MAX_JSON_BYTES, "config", "parameters", "options"),
     }
-    _add(line, "run.started", "", start | {k: v for k, v in members.rest().items() if k not in start})
-    _stages(stages, line, found)
-    _files(files, line, found)
+    items = _items(stages, members.part)
+    _add(line, "run.started", "", start | members.rest(*start))
+    _stages(items, line, found.words)
+    _files(files, line, found.words)
     if current or progress is not None:
-        _move_to(line, ended and ended - timedelta(milliseconds=1))  # so that what is said later counts
+        _move_to(line, last and last - timedelta(milliseconds=1))  # so that what is said later counts
         _add(line, "run.progressed", "", {"current_stage": current, "progress_percent": progress})
-    if status not in STATUSES.values():
-        found.refused.append(Refused("the run's end", f"its status {status!r} is not known"))
+    if why:
+        found.words.append(Refused("the run's end", why))
     if status in ("completed", "failed", "cancelled"):
-        _move_to(line, ended)
+        _move_to(line, last)
         _add(line, "run.finished", "", {"status": status, **finish})
     elif any(value is not None for value in finish.values()):
         _add(line, "run.updated", "", finish)
@@ -121,30 +110,49 @@ def _add(line: Timeline, noun: str, place: str, data: dict[str, Any]) -> None:
     line.add(noun, line.run, f"{place}:{sha256(json.dumps(data).encode()).hexdigest()}", data)
 
 
-def _status(members: Members) -> str:
-    """One of the values of STATUSES, else what is said; what says nothing is completed."""
-    said = str(members.take("status", "state") or "completed").lower()
-    return STATUSES.get(said, clean(said)[:MAX_LABEL])
+def _status(members: Members, *, has_ended: bool, has_failed: bool) -> tuple[str | None, str | None]:
+    """A value of STATUSES; or None, and why it is not known. What has an error failed, what ended completed."""
+    said = members.take("status", "state")
+    if said is not None:
+        word = str(said).lower()
+        known = STATUSES.get(word)
+        return known, None if known else f"its status {clean(word)[:MAX_LABEL]!r} is not known"
+    if has_failed or has_ended:
+        return "failed" if has_failed else "completed", None
+    return None, "it has no status, and nothing else says how it went"
 
 
-def _stages(stages: Any, line: Timeline, found: Imported) -> None:
-    """A list of stages, or an object of them by name."""
-    items = (
-        [{"name": name, **(s if isinstance(s, dict) else {"status": s})} for name, s in stages.items()]
-        if isinstance(stages, dict)
-        else stages
+def _duration(members: Members) -> int | None:
+    return (
+        members.read(milliseconds, "duration_ms")
+        if members.left.get("duration_ms") is not None
+        else members.read(milliseconds_of_seconds, "duration", "duration_seconds")
     )
-    for place, item in enumerate(items if isinstance(items, list) else [], 1):
-        stage = Members(item if isinstance(item, dict) else {"name": item})
-        name = text(stage.take("name", "stage", "id", "title"), MAX_NAME)
-        status = _status(stage)
-        if name is None or status not in STATUSES.values():
-            reason = "it has no name" if name is None else f"its status {status!r} is not known"
-            found.refused.append(Refused(f"stage {place}", reason))
+
+
+def _items(stages: Any, part: Part) -> list[Any]:
+    """A list of stages, also of an object that has them by name."""
+    if isinstance(stages, dict):
+        return [{"name": name, **(s if isinstance(s, dict) else {"status": s})} for name, s in stages.items()]
+    if stages is not None and not isinstance(stages, list):
+        part.remark("stages", stages, "is not a list of stages")
+    return stages if isinstance(stages, list) else []
+
+
+def _stages(items: list[Any], line: Timeline, words: list[Word]) -> None:
+    for place, item in enumerate(items, 1):
+        part = Part(f"stage {place}", words)
+        stage = Members(item if isinstance(item, dict) else {"name": item}, part)
+        name = stage.text(MAX_NAME, "name", "stage", "id", "title")
+        began, ended = stage.read(instant, *STARTED), stage.read(instant, *ENDED)
+        duration = _duration(stage)
+        error = part.long_text("error", _plain_text(stage.take(*ERROR)), MAX_JSON_BYTES)
+        said = stage.left.get("status") or stage.left.get("state")
+        status, why = _status(stage, has_ended=bool(ended or duration is not None), has_failed=error is not None)
+        if name is None or status is None:
+            words.append(Refused(part.item, "it has no name" if name is None else str(why)))
             continue
-        began, ended = instant(stage.take(*STARTED)), instant(stage.take(*ENDED))
         _move_to(line, began)
-        duration = count(stage.take("duration_ms")) or milliseconds(stage.take("duration", "duration_seconds"))
         if duration is None and began and ended and ended >= began:
             duration = round((ended - began).total_seconds() * 1000)
         data: dict[str, Any] = {
@@ -153,25 +161,27 @@ def _stages(stages: Any, line: Timeline, found: Imported) -> None:
             "iteration": place,
             "started_at": shown(began),
             "duration_ms": duration,
-            "error_message": text(_plain_text(stage.take(*ERROR)), MAX_JSON_BYTES),
+            "error_message": error,
         }
-        _add(line, "node.executed", f"{place}", data | {k: v for k, v in stage.rest().items() if k not in data})
+        if status == "cancelled":  # which is no status of a node
+            stage.left["stated_status"] = said
+        _add(line, "node.executed", f"{place}", data | stage.rest(*data))
 
 
-def _files(files: Any, line: Timeline, found: Imported) -> None:
-    for place, item in enumerate(files if isinstance(files, list) else [], 1):
-        file = Members(item if isinstance(item, dict) else {"filename": item})
-        filename = text(file.take("filename", "name", "path"), MAX_NAME)
+def _files(files: list[Any], line: Timeline, words: list[Word]) -> None:
+    for place, item in enumerate(files, 1):
+        file = Members(item if isinstance(item, dict) else {"filename": item}, Part(f"file {place}", words))
+        filename = file.text(MAX_NAME, "filename", "name", "path")
         if filename is None:
-            found.refused.append(Refused(f"file {place}", "it has no name"))
+            words.append(Refused(f"file {place}", "it has no name"))
             continue
         data: dict[str, Any] = {
             "filename": filename,
-            "file_type": text(file.take("file_type", "type", "mime_type", "content_type"), MAX_NAME),
-            "size_bytes": count(file.take("size_bytes", "size")),
-            "storage_path": text(file.take("storage_path", "path", "url"), MAX_JSON_BYTES),
+            "file_type": file.text(MAX_NAME, "file_type", "type", "mime_type", "content_type"),
+            "size_bytes": file.read(count, "size_bytes", "size"),
+            "storage_path": file.text(MAX_JSON_BYTES, "storage_path", "path", "url"),
         }
-        _add(line, "file.produced", f"{place}", data | {k: v for k, v in file.rest().items() if k not in data})
+        _add(line, "file.produced", f"{place}", data | file.rest(*data))
 
 
 def _move_to(line: Timeline, moment: datetime | None) -> None:
@@ -180,14 +190,10 @@ def _move_to(line: Timeline, moment: datetime | None) -> None:
         line.now_ms += max(0, round((moment - line.moment()).total_seconds() * 1000))
 
 
-def _percent(progress: Any) -> int | None:
-    """A share of 1 with a fraction, or per cent."""
-    if isinstance(progress, bool) or not isinstance(progress, int | float | Decimal):
+def _plain_text(value: Any) -> str | None:
+    """An error's text, also where it is an object that has one; other JSON as it is written."""
+    if isinstance(value, dict) and isinstance(value.get("message"), str):
+        value = value["message"]
+    if value is None or value is False:
         return None
-    percent = progress * 100 if isinstance(progress, Decimal | float) and progress <= 1 else progress
-    return round(percent) if 0 <= percent <= 100 else None  # noqa: PLR2004 - per cent
-
-
-def _plain_text(value: Any) -> Any:
-    """An error's text, also where it is an object that has one."""
-    return value.get("message") if isinstance(value, dict) else value
+    return clean(value if isinstance(value, str) else json.dumps(value, default=str))

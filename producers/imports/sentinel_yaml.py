@@ -6,6 +6,7 @@ A definition keeps its text beside its JSON, byte for byte, so that the same YAM
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from producers.account import Part, Refused
 from producers.imports.imported import (
     MAX_JSON_BYTES,
     MAX_LABEL,
@@ -14,13 +15,11 @@ from producers.imports.imported import (
     Item,
     Named,
     Origin,
-    Refused,
     Unreadable,
-    text,
     timeline,
 )
 from producers.imports.yaml_text import BadYaml, load
-from producers.storable import json_bytes, storable
+from producers.storable import json_bytes
 
 KIND = "sentinel-yaml"
 BOM = "\ufeff"
@@ -31,10 +30,10 @@ def read(file: BinaryIO, name: str, origin: Origin) -> Iterator[Item]:
     try:
         whole = file.read().decode()
     except UnicodeDecodeError as error:
-        raise Unreadable(f"{name} is no UTF-8 at byte {error.start}; definitions are YAML in UTF-8") from None
+        raise Unreadable(f"{name} is not UTF-8 at byte {error.start}; definitions are YAML in UTF-8") from None
     place = 0
     for place, document in enumerate(_documents(whole), 1):
-        yield _definition(document, f"document {place}", origin)
+        yield from _definition(document, f"document {place}", origin)
     if not place:
         raise Unreadable(f"{name} holds no definition")
 
@@ -74,36 +73,36 @@ def _is_content(line: str) -> bool:
     return bool(said) and not (said.startswith(("#", "%")) or _is_mark(line, "---") or _is_mark(line, "..."))
 
 
-def _definition(document: str, item: str, origin: Origin) -> Item:
+def _definition(document: str, item: str, origin: Origin) -> list[Item]:
     if json_bytes(document) > MAX_JSON_BYTES:
-        return Refused(item, f"it has more than {MAX_JSON_BYTES} bytes")
+        return [Refused(item, f"it has more than {MAX_JSON_BYTES} bytes")]
     try:
         spec = load(document)
     except BadYaml as error:
-        return Refused(item, str(error))
-    title = text(spec.get("name"), MAX_NAME) if isinstance(spec, dict) else None
+        return [Refused(item, str(error))]
+    part = Part(item)
+    title = part.text("name", spec.get("name"), MAX_NAME) if isinstance(spec, dict) else None
     if not isinstance(spec, dict) or title is None:
-        return Refused(item, "it is no mapping with a name")
-    model, provider = spec.get("model"), spec.get("provider")
+        return [Refused(item, "it is not a mapping with a name")]
     line = timeline(origin, KIND, [title, document], None)
-    version = spec.get("version")
     line.add(
         "definition.saved",
         title,  # so that another text of the same name is its revision
         "",
         {
-            "kind": text(spec.get("kind"), MAX_LABEL) or "test",
+            "kind": part.text("kind", spec.get("kind"), MAX_LABEL) or "test",
             "name": title,
-            "description": text(spec.get("description"), MAX_JSON_BYTES),
-            "provider": text(provider, MAX_LABEL),
-            "model": text(model, MAX_MODEL),
-            "version": None if version is None else text(str(version), MAX_NAME),
-            "spec": storable(_json(spec), MAX_JSON_BYTES * 2),
+            "description": part.text("description", spec.get("description"), MAX_JSON_BYTES),
+            "provider": part.text("provider", spec.get("provider"), MAX_LABEL),
+            "model": part.text("model", spec.get("model"), MAX_MODEL),
+            "version": part.text("version", _json(spec.get("version")), MAX_NAME),
+            "spec": part.json("spec", _json(spec), MAX_JSON_BYTES * 2),
             "spec_yaml": document,
+            **part.beside(),
         },
     )
     [event] = line.take()
-    return Named(event, item)
+    return [Named(event, item), *part.words]
 
 
 def _json(value: Any) -> Any:

@@ -10,7 +10,7 @@ def events(content: bytes, name: str, origin: Origin) -> Imported:
         made = swe_agent.events(content, name=name, tenant=origin.tenant, source=origin.source, start=origin.start)
     except swe_agent.UnreadableTrajectory as error:
         raise Unreadable(str(error)) from None
-    return Imported(made)
+    return Imported(list(made))
 
 
 read = of_whole(events)

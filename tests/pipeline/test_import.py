@@ -140,7 +140,10 @@ async def test_a_file_is_put_away_only_when_all_of_it_was_found_again(installati
     inbox.mkdir()
     good, half = inbox / "good.xml", inbox / "half.xml"
     good.write_text('<testsuite name="a" time="2.5"><testcase name="x" time="0.5"/><testcase name="y"/></testsuite>')
-    half.write_text('<testsuite name="b"><testcase/><testcase name="x"/></testsuite>')
+    half.write_text(
+        '<testsuites><testsuite name="b" timestamp="?"><testcase name="y"/></testsuite>'
+        '<testsuite name="c" timestamp="2026-03-01"><testcase name="x"/></testsuite></testsuites>'
+    )
 
     def run(*arguments: str) -> Any:
         return installation.run("import", "junit", str(inbox), "--tenant", "acme", *arguments)
@@ -152,7 +155,7 @@ async def test_a_file_is_put_away_only_when_all_of_it_was_found_again(installati
 
     done = run("--archive", str(archive))
     assert done.returncode == 4, done.stderr
-    assert "half.xml: suite b, test case 1: it has no name" in done.stderr
+    assert "half.xml: suite b: its timestamp '?' is not a time" in done.stderr
     assert "verified: 10 events are stored" in done.stderr
     assert (good.exists(), half.exists(), [path.name for path in archive.iterdir()]) == (False, True, ["good.xml"])
 

@@ -13,9 +13,11 @@ import pytest
 from contracts.decode import decode
 from contracts.window import TimeWindow
 from producers import event_lines
+from producers.account import Refused
 from producers.imports import imported, junit, otel, promptfoo, runs_json, sentinel_yaml, swe_agent
-from producers.imports.imported import Imported, Importer, Origin, Refused, Unreadable
-from producers.imports.jsonl import BadMapping, importer, mapping
+from producers.imports.imported import Imported, Importer, Origin, Unreadable
+from producers.imports.jsonl import importer
+from producers.imports.mapping import BadMapping, mapping
 from workers import importing
 from workers.importing import UIDS_AT_ONCE, Expected, File
 
@@ -128,8 +130,7 @@ version: 2
 
 def _read(read: Importer, content: bytes, name: str = "x") -> Imported:
     items = list(read(BytesIO(content), name, ORIGIN))
-    refused = [item for item in items if isinstance(item, Refused)]
-    return Imported([item for item in items if not isinstance(item, Refused)], refused)
+    return Imported([i for i in items if isinstance(i, dict)], [i for i in items if not isinstance(i, dict)])
 
 
 def _lines(mapped: str, *lines: Any) -> Imported:
@@ -186,9 +187,8 @@ def test_two_suites_that_are_the_same_are_two_runs() -> None:
     suite = b'<testsuite name="a"><testcase name="x"/></testsuite>'
     found = junit.events(b"<testsuites>" + suite * 2 + b"</testsuites>", "x", ORIGIN)
     assert len({event["id"] for event in found.events}) == len(found.events) == 8
-    half = junit.events(b'<testsuite name="a"><testcase/><testcase name="x"/></testsuite>', "x", ORIGIN)
-    assert half.refused == [Refused("suite a, test case 1", "it has no name")]
-    assert len(half.events) == 4
+    nameless = junit.events(b'<testsuite name="a"><testcase/><testcase name="x"/></testsuite>', "x", ORIGIN)
+    assert [node["node_name"] for node in _of(nameless, "node.executed")] == ["test case 1", "x"]
 
 
 def test_promptfoo_results_are_runs_with_their_checks() -> None:
@@ -218,7 +218,7 @@ def test_promptfoo_results_are_runs_with_their_checks() -> None:
 def test_a_trace_is_a_run_and_its_spans_are_nodes() -> None:
     """In the order in which they began, with the model and tokens of GenAI's attributes; the root says how it ended."""
     found = _read(otel.read, OTEL + b"\n{broken\n")
-    assert found.refused == [Refused("line 2", "it is no JSON")]
+    assert found.refused == [Refused("line 2", "it is not JSON")]
     assert _short(found) == [
         ("run.started", "t1"), ("node.executed", "agent"), ("node.executed", "chat gpt"), ("run.finished", "failed")
     ]  # fmt: skip
@@ -278,7 +278,7 @@ def test_definitions_keep_their_text_to_the_byte() -> None:
     half = _read(sentinel_yaml.read, b"name: a\n---\n- 1\n---\n{\n")
     assert len(half.events) == 1
     assert half.refused == [
-        Refused("document 2", "it is no mapping with a name"), Refused("document 3", "it is no YAML in its line 2")
+        Refused("document 2", "it is not a mapping with a name"), Refused("document 3", "it is no YAML in its line 2")
     ]  # fmt: skip
 
 
@@ -304,7 +304,7 @@ def test_lines_become_what_the_mapping_says() -> None:
         ("events: [", "m.yaml: it is no YAML in its line 1"),
         ("a: 1", "m.yaml: a mapping with a list `events` is expected"),
         ("events: [{type: run.started}]", "m.yaml, event 1: it needs type, subject and data"),
-        ("events: [{type: nothing, subject: a, data: {}}]", "m.yaml, event 1: nothing is no type of event"),
+        ("events: [{type: nothing, subject: a, data: {}}]", "m.yaml, event 1: nothing is not a type of event"),
         ("events: [{type: run.started, subject: a, data: {}, more: 1}]", "m.yaml, event 1: unknown: more"),
         ("events: [{type: run.started, subject: a, data: 1}]", "m.yaml, event 1: when and data are mappings"),
         ("events: [{type: run.started, subject: a, data: {x: [2024-01-01]}}]", "2024-01-01 is a date to YAML"),
@@ -332,13 +332,13 @@ def test_suites_may_nest_to_any_depth() -> None:
 
 
 @pytest.mark.parametrize("checks", [5, [5], {"a": 1}])
-def test_a_result_whose_checks_are_none_is_refused(checks: Any) -> None:
-    """By its place; the others are imported."""
+def test_checks_that_are_none_are_said(checks: Any) -> None:
+    """By the place of their result, which is imported without them."""
     odd = {"provider": "local", "gradingResult": {"componentResults": checks}}
     results = {"results": {"version": 3, "results": [odd, {"provider": "local"}]}}
     found = _read(promptfoo.read, json.dumps(results).encode())
-    assert found.refused == [Refused("result 1", "its gradingResult.componentResults is no list of objects")]
-    assert _short(found) == [("run.started", None), ("run.finished", "completed")]
+    assert [getattr(word, "item", "") for word in found.words] == ["result 1, a check" if checks == [5] else "result 1"]
+    assert _short(found) == [("run.started", None), ("run.finished", "completed")] * 2
 
 
 def _tokens(*spans: tuple[str, str | None, dict[str, int]]) -> tuple[int | None, int | None]:
@@ -454,10 +454,10 @@ def test_a_line_without_a_time_lies_its_number_after_the_start() -> None:
     """In milliseconds; a blank line counts. Without --start the start is made of the whole file, which may grow."""
     read, content = importer(mapping(TWICE, "m.yaml")), b'{"id": 1}\n\n{"id": 2}\n'
     start = Origin("acme", "/importers/test", datetime(2026, 1, 1, tzinfo=UTC))
-    times = [item["time"] for item in read(BytesIO(content), "x", start) if not isinstance(item, Refused)]
+    times = [item["time"] for item in read(BytesIO(content), "x", start) if isinstance(item, dict)]
     assert times == ["2026-01-01T00:00:00.001Z"] * 3 + ["2026-01-01T00:00:00.003Z"] * 3
-    grown = [item for item in read(BytesIO(content + b'{"id": 3}'), "x", start) if not isinstance(item, Refused)]
-    assert grown[:6] == list(read(BytesIO(content), "x", start))
+    grown = [item for item in read(BytesIO(content + b'{"id": 3}'), "x", start) if isinstance(item, dict)]
+    assert grown[:6] == [item for item in read(BytesIO(content), "x", start) if isinstance(item, dict)]
     first = _lines(TWICE, content).events[0]["time"]
     assert first.startswith("2024-01-01T")
     assert first == _lines(TWICE, content).events[0]["time"] != _lines(TWICE, content + b'{"id": 3}').events[0]["time"]
@@ -506,16 +506,16 @@ def test_the_same_file_makes_the_same_events_and_workers_take_each(kind: str) ->
     ("read", "content", "said"),
     [
         (junit.read, b"<a/>", "its root is <a>"),
-        (junit.read, b"{}", "no XML that can be read"),
-        (junit.read, b'<!DOCTYPE x [<!ENTITY a "b">]><testsuite/>', "no XML that can be read"),
+        (junit.read, b"{}", "not XML that can be read"),
+        (junit.read, b'<!DOCTYPE x [<!ENTITY a "b">]><testsuite/>', "not XML that can be read"),
         (promptfoo.read, b"{}", "has no list results.results"),
         (promptfoo.read, b'{"results": {"version": 9, "results": []}}', "version 9"),
-        (promptfoo.read, b"[]", "not the object"),
+        (promptfoo.read, b"[]", "has no list results.results"),
         (otel.read, b"\n", "holds no spans"),
         (runs_json.read, b"{}", "has no id"),
-        (runs_json.read, b"{", "is no JSON"),
-        (runs_json.read, b"\xff", "is no UTF-8 at byte 0"),
-        (sentinel_yaml.read, b"\xff", "is no UTF-8 at byte 0"),
+        (runs_json.read, b"{", "is not JSON"),
+        (runs_json.read, b"\xff", "is not UTF-8 at byte 0"),
+        (sentinel_yaml.read, b"\xff", "is not UTF-8 at byte 0"),
         (sentinel_yaml.read, b"---\n---\n", "holds no definition"),
         (swe_agent.read, b"{}", "cannot be imported"),
     ],
@@ -568,7 +568,7 @@ def test_files_of_one_name_that_are_put_away_at_once_are_all_kept(tmp_path: Path
 
 def test_numbers_that_json_or_python_cannot_hold_cost_their_own_item_alone() -> None:
     """NaN is kept as a text; an exponent beyond all bounds is refused with its line, or its file; so is a cost."""
-    run = b'{"id": "7", "results": {"loss": NaN}, "least": -Infinity, "cost": 1e-99999}'
+    run = b'{"id": "7", "status": "ok", "results": {"loss": NaN}, "least": -Infinity, "cost": 1e-99999}'
     found = _read(runs_json.read, run)
     [started], [finished] = _of(found, "run.started"), _of(found, "run.finished")
     assert (started["least"], finished) == ("-Infinity", {"status": "completed", "results_summary": {"loss": "NaN"}})
@@ -576,9 +576,9 @@ def test_numbers_that_json_or_python_cannot_hold_cost_their_own_item_alone() -> 
     assert definition["spec"]["most"] == "Infinity"
     beyond = b'{"id": 1e9999999999999999999}\n'
     found = _lines(TWICE, beyond, {"id": 2}, b"\xff\xfe\n")
-    assert found.refused == [Refused("line 1", "it is no JSON"), Refused("line 3", "it is no UTF-8")]
+    assert found.refused == [Refused("line 1", "it is not JSON"), Refused("line 3", "it is not UTF-8")]
     assert len(found.events) == 3
-    with pytest.raises(Unreadable, match="x is no JSON that can be read"):
+    with pytest.raises(Unreadable, match="x is not JSON that can be read"):
         _read(runs_json.read, beyond)
 
 

@@ -12,17 +12,20 @@ import typer
 
 from contracts.window import TimeWindow
 from persistence.database import READER, Database
+from producers.account import Differs
 from producers.event_lines import Outgoing, RefusedLine
-from producers.imports.imported import Importer, Origin, Refused
+from producers.imports.imported import Importer, Origin
 from workers import importing
 from workers.cli.database import with_database
 from workers.cli.environment import settings
 from workers.cli.publish import SHOWN, send
 from workers.cli.terminal import Exit, Output, fail, print_rows, printable, progress, say
+from workers.import_folders import files_of
 from workers.importing import File
 from workers.settings import Settings
 
 VERIFY_SECONDS = 60.0
+NAMED = 3  # files that are passed over and named; the rest are counted
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -33,24 +36,49 @@ def group() -> None:
 
 
 class Kind(NamedTuple):
-    """A kind of file: the command's name, the module that reads it, and what it is, for `--help`."""
+    """A kind of file: the command's name, the module that reads it, what it is, and how its files' names end."""
 
     name: str
     module: str
     what: str
+    endings: tuple[str, ...]
 
 
 KINDS = (
-    Kind("swe-agent", "producers.imports.swe_agent", "Recorded runs of SWE-agent (.traj): a session and a run a file."),
-    Kind("junit", "producers.imports.junit", "JUnit's XML, as most test runners write it: a run a suite."),
-    Kind("promptfoo", "producers.imports.promptfoo", "Results of promptfoo: a run a result, with its assertions."),
-    Kind("otel", "producers.imports.otel", "OpenTelemetry's traces, OTLP in JSON lines: a run a trace."),
-    Kind("runs-json", "producers.imports.runs_json", "An older analysis tool's JSON, a file a run."),
-    Kind("sentinel-yaml", "producers.imports.sentinel_yaml", "Test definitions in YAML, one a document."),
+    Kind(
+        "swe-agent",
+        "producers.imports.swe_agent",
+        "Recorded runs of SWE-agent and mini-swe-agent (.traj): a session and a run a file.",
+        (".traj", ".traj.json"),
+    ),
+    Kind("junit", "producers.imports.junit", "JUnit's XML, as most test runners write it: a run a suite.", (".xml",)),
+    Kind(
+        "promptfoo",
+        "producers.imports.promptfoo",
+        "Results of promptfoo: a run a result, with its assertions.",
+        (".json", ".jsonl"),
+    ),
+    Kind(
+        "otel",
+        "producers.imports.otel",
+        "OpenTelemetry's traces, OTLP in JSON: a run a trace.",
+        (".json", ".jsonl", ".ndjson"),
+    ),
+    Kind("runs-json", "producers.imports.runs_json", "An older analysis tool's JSON, a file a run.", (".json",)),
+    Kind(
+        "sentinel-yaml",
+        "producers.imports.sentinel_yaml",
+        "Test definitions in YAML, one a document.",
+        (".yaml", ".yml"),
+    ),
 )
+LINES = (".jsonl", ".ndjson", ".log")
 
 
-Files = Annotated[list[Path], typer.Argument(help="The files; a folder stands for every file in it.")]
+Files = Annotated[
+    list[Path],
+    typer.Argument(help="The files; a folder stands for those in it, and below, that have the kind's ending."),
+]
 Tenant = Annotated[str, typer.Option(help="The tenant that they belong to.")]
 Source = Annotated[str | None, typer.Option(help="The source of the events; /importers/ and the kind unless named.")]
 Start = Annotated[
@@ -59,6 +87,10 @@ Start = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count the events by type; publish nothing.")]
 Verify = Annotated[bool, typer.Option("--verify", help="Read again what was stored; compare counts and sums.")]
 Archive = Annotated[Path | None, typer.Option(help="A folder to move each file to, once it is verified whole.")]
+Counts = Annotated[
+    bool,
+    typer.Option(help="Whether a file is not whole that states other numbers of itself than were found in it."),
+]
 How = Annotated[Output, typer.Option("-o", "--output", help="How to print.")]
 
 
@@ -71,11 +103,13 @@ def _add(kind: Kind) -> None:
         dry_run: DryRun = False,  # noqa: FBT002
         verify: Verify = False,  # noqa: FBT002
         archive: Archive = None,
+        check_counts: Counts = True,  # noqa: FBT002
         output: How = Output.table,
     ) -> None:
         origin = _origin(tenant, source or f"/importers/{kind.name}", start)
         importer: Importer = _module(kind.name, kind.module).read
-        Work(importer, origin, settings(), list(_files(files))).do(output, archive, dry_run=dry_run, verify=verify)
+        found = _files(files, kind.endings, archive, check_counts=check_counts)
+        Work(importer, origin, settings(), found).do(output, archive, dry_run=dry_run, verify=verify)
 
     command.__doc__ = f"{kind.what} The same file again changes nothing."
     app.command(kind.name)(command)
@@ -98,24 +132,26 @@ def import_jsonl(
     output: How = Output.table,
 ) -> None:
     """Any JSON lines, by a mapping. The same file again changes nothing."""
-    jsonl = _module("jsonl", "producers.imports.jsonl")
+    jsonl, mappings = (_module("jsonl", f"producers.imports.{name}") for name in ("jsonl", "mapping"))
     try:
-        importer: Importer = jsonl.importer(jsonl.mapping(mapping.read_text(encoding="utf-8"), str(mapping)))
+        importer: Importer = jsonl.importer(mappings.mapping(mapping.read_text(encoding="utf-8"), str(mapping)))
     except OSError as error:
         fail(f"{mapping} cannot be read: {error.strerror}", Exit.NOT_FOUND)
-    except (jsonl.BadMapping, UnicodeDecodeError) as error:
+    except (mappings.BadMapping, UnicodeDecodeError) as error:
         fail(printable(str(error)), Exit.USAGE)
     origin = _origin(tenant, source or "/importers/jsonl", start)
-    Work(importer, origin, settings(), list(_files(files))).do(output, archive, dry_run=dry_run, verify=verify)
+    found = _files(files, LINES, archive)
+    Work(importer, origin, settings(), found).do(output, archive, dry_run=dry_run, verify=verify)
 
 
 class Work:
     """The files of one command, and what became of them."""
 
-    def __init__(self, importer: Importer, origin: Origin, read: Settings, paths: list[Path]) -> None:
-        self._importer, self._origin, self._settings, self._paths = importer, origin, read, paths
-        self._files: list[File] = []
+    def __init__(self, importer: Importer, origin: Origin, read: Settings, given: list[File]) -> None:
+        self._importer, self._origin, self._settings, self._given = importer, origin, read, given
+        self._files: list[File] = []  # of which something was read
         self._failed: set[Path] = set()
+        self._left_out: Counter[str] = Counter()
 
     def do(self, output: Output, archive: Path | None, *, dry_run: bool, verify: bool) -> None:
         """Everything that the options ask for; exit 4 when some of it failed."""
@@ -128,12 +164,13 @@ class Work:
             if archive:
                 self.put_away(archive)
         if self._failed:
-            fail(f"{len(self._failed)} of {len(self._paths)} files were not imported whole", Exit.SOME_FAILED)
+            fail(f"{len(self._failed)} of {len(self._given)} files were not imported whole", Exit.SOME_FAILED)
 
     def count(self, output: Output) -> None:
         """Print how many events there are of each type."""
         for _ in self._records():
             pass
+        self._say_left_out()
         kinds = sum((file.kinds for file in self._files), Counter[str]())
         print_rows([{"type": t, "events": n} for t, n in sorted(kinds.items())], ["type", "events"], output)
 
@@ -143,9 +180,10 @@ class Work:
         rows = [{"topic": topic, "acknowledged": n} for topic, n in sorted(report.acknowledged.items())]
         print_rows(rows, ["topic", "acknowledged"], output)
         for refused in report.refused:
-            self._failed.update(self._paths)  # which of them is not known
+            self._failed.update(file.path for file in self._given)  # which of them is not known
             say(printable(refused.reason))
-        say(f"imported {len(self._files)} of {len(self._paths)} files, {report.acknowledged.total()} events")
+        self._say_left_out()
+        say(f"imported {len(self._files)} of {len(self._given)} files, {report.acknowledged.total()} events")
 
     def verify(self) -> None:
         """Read again what was stored, and name what is not there."""
@@ -185,23 +223,33 @@ class Work:
         """The records of one file after the other; says what is refused as it goes."""
         read = self._settings
         window = TimeWindow(read.oldest_time, read.retention_months)
-        for path in self._paths:
-            file = File(path)
+        for file in self._given:
+            path, shown = file.path, 0
             try:
                 for taken in importing.read(file, self._importer, self._origin, window, read.topic_prefix):
-                    if not isinstance(taken, Refused):
+                    if isinstance(taken, Outgoing):
                         yield taken
-                    elif file.refused <= SHOWN:
-                        say(printable(f"{path}: {taken.item}: {taken.reason}"))
+                        continue
+                    shown += 1
+                    if shown <= SHOWN:
+                        say(printable(f"{path}: {taken}"))
             except importing.NotRead as error:
                 self._failed.add(path)
                 say(printable(str(error)))
-            if file.refused:
+            if shown > SHOWN:
+                say(f"{path}: … and {shown - SHOWN} more")
+            if not file.is_accounted_for:
                 self._failed.add(path)
-                if file.refused > SHOWN:
-                    say(f"{path}: … and {file.refused - SHOWN} more")
+            self._left_out += file.left_out
             if file.kinds or path not in self._failed:
                 self._files.append(file)
+
+    def _say_left_out(self) -> None:
+        """What no event was made of, over all files; and that counts which differ may be passed over."""
+        for kind, number in sorted(self._left_out.items()):
+            say(printable(f"left out: {kind}, {number}"))
+        if any(file.said[Differs] and file.check_counts for file in self._given):
+            say("numbers that a file states differ from what was found in it: --no-check-counts takes it all the same")
 
 
 def _module(name: str, module: str) -> ModuleType:
@@ -218,9 +266,22 @@ def _origin(tenant: str, source: str, start: datetime | None) -> Origin:
     return Origin(tenant, source, begin)
 
 
-def _files(paths: list[Path]) -> Iterator[Path]:
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
-        else:
-            yield path
+def _files(
+    paths: list[Path], endings: tuple[str, ...], archive: Path | None, *, check_counts: bool = True
+) -> list[File]:
+    """The files to import; says what is passed over. Ends the command when there are none."""
+    found = files_of(paths, endings, archive, check_counts=check_counts)
+    wanted = " or ".join(endings)
+    for folder in found.without:
+        say(
+            printable(
+                f"{folder}: no file in it, or below, ends in {wanted}; a file of another name can be named itself"
+            )
+        )
+    if found.passed_over:
+        names = [path.name for path in found.passed_over]
+        shown = ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+        say(printable(f"passed over: {len(names)} files whose names do not end in {wanted} ({shown})"))
+    if not found.files:
+        fail("there is nothing to import", Exit.NOT_FOUND)
+    return found.files
