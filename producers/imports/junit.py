@@ -34,7 +34,7 @@ from producers.timeline import Timeline
 from producers.values import milliseconds_of_seconds
 
 KIND = "junit"
-MAX_WITHIN = 32  # suites around a suite that are named, from the innermost
+MAX_WITHIN = 32  # elements around a suite whose attributes it keeps, from the innermost
 HOLDERS = ("testsuites", "testsuite")
 KNOWN = {*PROBLEMS, *OUTPUT, *HOLDERS, "testcase", "skipped", "properties", "property"}
 _KNOWN = {"name", "timestamp", "time", "hostname"}
@@ -47,7 +47,7 @@ class Suite:
     element: Element
     above: int | None
     title: str
-    within: tuple[str, ...]
+    within: tuple[dict[str, str], ...]
     hostname: str | None
     properties: dict[str, Any]
     part: Part
@@ -137,8 +137,8 @@ def _suite(element: Element, above: int | None, before: list[Suite], alone: str,
     """A suite without its cases; what it does not state of its time, host and properties is its holder's."""
     holder = None if above is None else before[above]
     part = Part(f"suite {(element.get('name') or '').strip()[:MAX_NAME] or alone.removeprefix('suite ')}")
-    within = (*holder.within, *([holder.title] if holder.element.get("name") else ())) if holder else ()
-    within = within[-MAX_WITHIN:]
+    around = {name: clean(value) for name, value in holder.element.items()} if holder else {}
+    within = (*(holder.within if holder else ()), *([around] if around else ()))[-MAX_WITHIN:]
     suite = Suite(
         element,
         above,

@@ -123,7 +123,7 @@ def _outcome_of(value: Any) -> str:
 def explained(problem: Element) -> str:
     """The message and the text of a problem; its type, or its tag, where it has neither."""
     message, inner = (problem.get("message") or "").strip(), "".join(problem.itertext()).strip()
-    parts = [message, *([inner] if inner != message else [])]
+    parts = [inner] if inner.startswith(message) else [message, inner]
     return "\n".join(part for part in parts if part) or problem.get("type") or problem.tag
 
 

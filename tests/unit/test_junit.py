@@ -126,7 +126,10 @@ def test_a_time_is_read_in_the_forms_that_tools_write() -> None:
     assert times == ["2022-12-03T23:10:07.000Z", "2021-03-07T10:36:56.000Z"]
     inherited = _case("timestamp-on-parent")
     assert inherited.events[0]["time"] == "2024-04-19T08:20:31.569Z"
-    assert of(inherited, "run.started")[0]["config_snapshot"] == {"suite": "ping", "within": ["all"]}
+    assert of(inherited, "run.started")[0]["config_snapshot"] == {
+        "suite": "ping",
+        "within": [{"name": "all", "tests": "1", "timestamp": "2024-04-19T08:20:31.569834", "time": "5.9"}],
+    }
 
 
 def test_a_suite_whose_time_cannot_be_read_is_refused_and_never_dated_by_us() -> None:
