@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; exit; }; done; echo python3)
 
-.PHONY: help setup demo test check docs release-schemas lock audit bench bench-quick bench-families bench-growth bench-dlq bench-wrap bench-sdk profile storm clean
+.PHONY: help setup demo test test-clients test-recorded check docs release-schemas lock audit bench bench-quick bench-families bench-growth bench-dlq bench-wrap bench-sdk profile storm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -53,6 +53,13 @@ demo: .setup-stamp ## Show everything on a local Kafka and Postgres, explained a
 test: .setup-stamp ## Run the checks, then every test, on a real Kafka and Postgres
 	@$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest -n 3 --no-loadscope-reorder
+
+test-clients: .setup-stamp ## Run docs/publishing.md's Java, Go and TypeScript too: fetches and builds what they need, in minutes
+	SILTSTONE_TEST_CLIENTS=1 $(BIN)/python -m pytest tests/pipeline/test_publishing.py
+
+test-recorded: .setup-stamp ## Run the tests of importing and replaying on recorded runs of your own too (RUNS=folder)
+	@[ -d "$(RUNS)" ] || { echo "name the folder of SWE-agent's .traj files: make test-recorded RUNS=/path/to/them"; exit 1; }
+	SILTSTONE_RECORDED_RUNS="$(abspath $(RUNS))" $(BIN)/python -m pytest tests/recordings
 
 check: .setup-stamp ## Lint, formatting, types and the direction of imports
 	$(BIN)/ruff check .

@@ -43,7 +43,7 @@ FILES = {
     "promptfoo": '{"results": {"version": 3, "results": [{}]}}',
     "otel": '{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "a", "spanId": "b", "name": "c", '
     '"startTimeUnixNano": "1770000000000000000"}]}]}]}',
-    "runs-json": '{"id": "a"}',
+    "runs-json": '{"id": "a", "status": "done"}',
     "sentinel-yaml": "name: a",
 }
 """A file of each kind that is imported."""
@@ -219,7 +219,7 @@ async def test_a_worker_says_no_secret(installation: Installation, logins: Login
         SILTSTONE, "publish", "-", env=os.environ | logins.environment, stdin=subprocess.PIPE
     )
     try:
-        seen = {process.pid: process_text(process) for process in psutil.process_iter()}
+        seen = own_processes(installation)
         assert {worker.process.pid, publishing.pid, os.getpid()} < set(seen)
         assert "publish" in seen[publishing.pid]
         for said in (*answers, letters, records, sessions, *seen.values()):
@@ -245,6 +245,17 @@ async def test_a_worker_says_no_secret(installation: Installation, logins: Login
     assert await worker.ended() == 1
     assert "SQLSTATE 28P01" in worker.log
     assert CANARY not in worker.log
+
+
+def own_processes(installation: Installation) -> dict[int, str]:
+    """What `ps` shows of this test's processes: ours, what it started, and Postgres' for its database.
+
+    Other tests run beside this one, with passwords of their own.
+    """
+    database = make_url(installation.database_url).database or ""
+    ours = {os.getpid(), *(process.pid for process in psutil.Process().children(recursive=True))}
+    texts = {process.pid: process_text(process) for process in psutil.process_iter()}
+    return {pid: text for pid, text in texts.items() if pid in ours or database in text}
 
 
 def process_text(process: psutil.Process) -> str:

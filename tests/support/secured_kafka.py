@@ -73,10 +73,14 @@ def secured_kafka(
     folder.mkdir()
     classpath = jars(lambda _: None)
     written = kafka_settings.node(port=plain, controller_port=controller, data=node.data.name)
+    settings = node._write("format.properties", written)
     scram = f"SCRAM-SHA-512=[name={USER},password={scram_password}]"
-    arguments = ("-t", _cluster_id(), "-c", node._write("format.properties", written), "--add-scram", scram)
+    # by file: everybody on the machine may read a command line
+    (folder / "format.arguments").write_text("\n".join(("-t", _cluster_id(), "-c", settings, "--add-scram", scram)))
     done = run(
-        node._java(classpath, "kafka.tools.StorageTool", "format", *arguments), cwd=folder, environment=_environment()
+        node._java(classpath, "kafka.tools.StorageTool", "format", "@format.arguments"),
+        cwd=folder,
+        environment=_environment(),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     try:
