@@ -59,7 +59,8 @@ test-clients: .setup-stamp ## Run docs/publishing.md's Java, Go and TypeScript t
 
 test-recorded: .setup-stamp ## Run the tests of importing and replaying on recorded runs of your own too (RUNS=folder)
 	@[ -d "$(RUNS)" ] || { echo "name the folder of SWE-agent's .traj files: make test-recorded RUNS=/path/to/them"; exit 1; }
-	SILTSTONE_RECORDED_RUNS="$(abspath $(RUNS))" $(BIN)/python -m pytest tests/recordings
+	SILTSTONE_RECORDED_RUNS="$(abspath $(RUNS))" $(BIN)/python -m pytest tests/unit/test_swe_agent_recordings.py \
+		tests/unit/test_wrap_recordings.py tests/pipeline/test_import.py
 
 check: .setup-stamp ## Lint, formatting, types and the direction of imports
 	$(BIN)/ruff check .

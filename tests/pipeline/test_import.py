@@ -1,4 +1,4 @@
-"""Recorded runs of real agents, imported through the running stack."""
+"""Recorded runs and reports, imported through the running stack."""
 
 import json
 import os
@@ -7,41 +7,32 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from producers.imports import junit
 from producers.imports.imported import Imported, Origin, of_whole
-from tests.support import commands
+from tests.support import commands, recordings
 from tests.support.installation import Installation
 from workers.cli import imports
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data" / "swe-agent"
 HURRY_SECONDS = 3.0
 
 
-def trajectories() -> dict[str, dict[str, Any]]:
-    """The recorded runs by name; their absence is a failure."""
-    found = {path.name: json.loads(path.read_bytes()) for path in sorted(DATA.glob("*.traj"))}
-    if not found:
-        pytest.fail(f"there are no recorded runs in {DATA}: put SWE-agent's .traj files there")
-    return found
-
-
 async def settled(installation: Installation) -> None:
-    await installation.settled("extraction")
-    await installation.settled("execution")
+    for family in ("extraction", "execution", "exception"):
+        await installation.settled(family)
 
 
 async def test_recorded_runs_are_stored_whole_and_a_second_import_changes_nothing(installation: Installation) -> None:
     """Rows match what the JSON says by itself; imported again, every table stays byte for byte (G2)."""
-    runs = {name: run for name, run in trajectories().items() if run.get("trajectory")}
-    steps = {name: run["trajectory"] for name, run in runs.items()}
+    paths = recordings.paths()
+    runs = [json.loads(path.read_bytes()) for path in paths]
+    steps = [run["trajectory"] for run in runs]
     await installation.create_topics()
-    worker = await installation.worker("--family", "extraction", "--family", "execution").ready()
-    files = [str(path) for path in sorted(DATA.glob("*.traj"))]
+    worker = await installation.worker().ready()
+    files = [str(path) for path in (*paths, recordings.FOLDER / f"{recordings.HISTORY_ALONE}.traj")]
 
     first = installation.run("import", "swe-agent", *files, "--tenant", "acme")
     assert first.returncode == 4, first.stderr
@@ -49,16 +40,17 @@ async def test_recorded_runs_are_stored_whole_and_a_second_import_changes_nothin
     await settled(installation)
 
     assert await installation.value("SELECT count(*) FROM session WHERE state = 'completed'") == len(runs)
-    assert await installation.value("SELECT count(*) FROM node_execution") == sum(map(len, steps.values()))
+    assert await installation.value("SELECT count(*) FROM node_execution") == sum(map(len, steps))
     nodes = await installation.fetch("SELECT nodes::int AS nodes FROM run ORDER BY nodes")
-    assert [row["nodes"] for row in nodes] == sorted(len(s) for s in steps.values())
-    said = [step["response"] for run in steps.values() for step in run]
-    fences = sum(len(re.findall(r"^```", text, re.MULTILINE)) for text in said)
+    assert [row["nodes"] for row in nodes] == sorted(map(len, steps))
+    said = [step["response"] for run in steps for step in run]
+    said += [step["thought"] for run in steps for step in run if step["thought"].strip() not in step["response"]]
+    fences = sum(len(re.findall(r"^(?:```|~~~)", text, re.MULTILINE)) for text in said)
     assert await installation.value("SELECT count(*) FROM code_block_occurrence") == fences // 2
     tools = await installation.value("SELECT count(*) FROM extraction_event WHERE event_type = 'tool'")
-    assert tools == sum(bool(step["action"].strip()) for run in steps.values() for step in run)
+    assert tools == sum(bool(step["action"].strip()) for run in steps for step in run)
     assert await installation.value("SELECT count(*) FROM session WHERE reported_extraction_events <> extractions") == 0
-    costs = [run["info"].get("model_stats", {}).get("instance_cost", 0) for run in runs.values()]
+    costs = [run["info"].get("model_stats", {}).get("instance_cost", 0) for run in runs]
     stored = await installation.value("SELECT sum(cost_usd)::float8 FROM run")
     assert stored == pytest.approx(sum(costs))
 
@@ -86,7 +78,7 @@ def _without_grammars() -> None:
 async def test_where_code_is_judged_and_where_not_the_events_are_one(installation: Installation) -> None:
     """What one installation says of a block and another does not is no conflict: what is stored first counts (G2)."""
     await installation.create_topics()
-    worker = await installation.worker("--family", "extraction", "--family", "execution").ready()
+    worker = await installation.worker().ready()
     for name, code in (("first", "a = b"), ("second", "a = c")):
         run = {"trajectory": [{"action": "ls", "response": f"```js\n{code}\n```\n```python\n{code}\n```"}]}
         (installation.folder / name).write_text(json.dumps(run))
@@ -122,14 +114,12 @@ async def test_where_code_is_judged_and_where_not_the_events_are_one(installatio
 
 async def test_a_dry_run_counts_and_publishes_nothing(installation: Installation) -> None:
     """`--dry-run` prints a count for each type, with no broker in reach."""
-    run = trajectories()["test-repo-i1.traj"]
+    file = recordings.FOLDER / "fences.traj"
     installation.environment["KAFKA_BOOTSTRAP_SERVERS"] = "127.0.0.1:1"
-    done = installation.run(
-        "import", "swe-agent", str(DATA / "test-repo-i1.traj"), "--tenant", "acme", "--dry-run", "-o", "jsonl"
-    )
+    done = installation.run("import", "swe-agent", str(file), "--tenant", "acme", "--dry-run", "-o", "jsonl")
     counts = {row["type"]: row["events"] for row in map(json.loads, done.stdout.splitlines())}
     assert done.returncode == 0
-    assert counts["siltstone.node.executed.v1"] == len(run["trajectory"])
+    assert counts["siltstone.node.executed.v1"] == len(json.loads(file.read_bytes())["trajectory"])
 
 
 async def test_a_file_is_put_away_only_when_all_of_it_was_found_again(installation: Installation) -> None:

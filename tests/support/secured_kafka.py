@@ -76,7 +76,7 @@ def secured_kafka(
     settings = node._write("format.properties", written)
     scram = f"SCRAM-SHA-512=[name={USER},password={scram_password}]"
     # by file: everybody on the machine may read a command line
-    (folder / "format.arguments").write_text("\n".join(("-t", _cluster_id(), "-c", settings, "--add-scram", scram)))
+    (folder / "format.arguments").write_text(f"-t\n{_cluster_id()}\n-c\n{settings}\n--add-scram\n{scram}")
     done = run(
         node._java(classpath, "kafka.tools.StorageTool", "format", "@format.arguments"),
         cwd=folder,

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -74,7 +73,6 @@ HOSTILE: dict[str, dict[str, bool | None]] = {
     "the quick (brown fox.\n": {"bash": None},
     "'": {"bash": True},
 }
-DATA = Path(__file__).parents[2].parent / "shared" / "data" / "swe-agent"
 
 
 def _cases(table: dict[str, list[str]]) -> list[tuple[str, str]]:

@@ -1,4 +1,7 @@
-"""Recorded runs of a real agent, printed as a terminal shows them and replayed: the blocks are the importer's."""
+"""Recorded runs printed as a terminal shows them and replayed: the blocks are the importer's.
+
+Ours, and real ones where a folder of them is named.
+"""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +14,11 @@ from producers.swe_agent_file import Recording, read
 from producers.wrap.frames import About, Frame, Kind
 from producers.wrap.patterns import load
 from producers.wrap.session import Session
+from tests.support import recordings
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data" / "swe-agent"
 PATTERNS = load((Path(__file__).parents[2] / "examples" / "patterns.yaml").read_text(), "examples/patterns.yaml")
 ABOUT = About(b"k" * 32, "swe-agent", "acme", "/siltstone/wrap", datetime(2026, 1, 1, tzinfo=UTC), 80, 24, {})
-NAMES = sorted(path.stem for path in DATA.glob("*.traj") if path.stem != "history-only")
+PATHS = recordings.paths()
 
 
 def _printed(recorded: Recording) -> bytes:
@@ -35,21 +38,24 @@ def _blocks(events: list[dict[str, Any]]) -> list[tuple[str, str | None, bool | 
     return sorted((data["content"], data.get("language"), data.get("parseable")) for data in captured)
 
 
-def test_there_are_recorded_runs_with_code_in_them() -> None:
-    """Their absence is a failure. No fence in them names its language, so whether code parses is not said."""
-    assert len(NAMES) >= 8, f"there are no recorded runs in {DATA}: put SWE-agent's .traj files there"
-    contents = [(DATA / f"{name}.traj").read_bytes() for name in NAMES]
-    blocks = [_blocks(swe_agent.events(content, name="", tenant="acme")) for content in contents]
-    assert sum(map(len, blocks)) == 62
-    assert {(language, parseable) for found in blocks for _, language, parseable in found} == {(None, None)}
+BLOCKS = {"fences": 6, "stopped-by-cost": 2, "submitted-for-it": 1, "thoughts": 2, "unicode": 3}
+"""How many each of ours has."""
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_run_that_is_replayed_has_the_code_blocks_that_its_file_has(name: str) -> None:
+def test_our_recordings_have_code_in_them() -> None:
+    """A fence that names no language says nothing of whether its code parses."""
+    ours = [path for path in PATHS if path.parent == recordings.FOLDER]
+    blocks = {path.stem: _blocks(swe_agent.events(path.read_bytes(), name="", tenant="acme")) for path in ours}
+    assert {name: len(found) for name, found in blocks.items() if found} == BLOCKS
+    assert {(language, parseable) for found in blocks.values() for _, language, parseable in found} == {(None, None)}
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_a_run_that_is_replayed_has_the_code_blocks_that_its_file_has(path: Path) -> None:
     """Content, language and whether it parses, of every block, in a window of 80 columns."""
-    content = (DATA / f"{name}.traj").read_bytes()
-    imported = swe_agent.events(content, name=name, tenant="acme")
+    content = path.read_bytes()
+    imported = swe_agent.events(content, name="x", tenant="acme")
     session = Session(ABOUT, PATTERNS, lambda line: line)
-    session.feed(Frame(0, Kind.OUTPUT, _printed(read(content, name=name))))
+    session.feed(Frame(0, Kind.OUTPUT, _printed(read(content, name="x"))))
     session.feed(Frame(1, Kind.ENDED, b"0"))
     assert _blocks(session.take()) == _blocks(imported)
