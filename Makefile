@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; exit; }; done; echo python3)
 
-.PHONY: help setup demo test test-clients test-recorded check docs release-schemas lock audit bench bench-quick bench-families bench-growth bench-dlq bench-wrap bench-sdk profile storm clean
+.PHONY: help setup demo test test-clients test-recorded check docs release-schemas lock audit bench bench-quick bench-families bench-growth bench-dlq bench-wrap bench-sdk bench-cli profile storm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -36,7 +36,7 @@ setup: .setup-stamp ## Install everything into .venv from requirements.lock (onc
 	@[ -x $(BIN)/pip ] || "$(PYTHON)" -m venv .venv
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-uv.lock \
 		|| { $(NOT_INSTALLED); }
-	@$(UV) sync -q --require-hashes requirements.lock || { $(NOT_INSTALLED); }
+	@$(UV) sync -q --compile-bytecode --require-hashes requirements.lock || { $(NOT_INSTALLED); }
 	@$(UV) install -q --no-deps --no-build-isolation -e . -e sdk || { $(NOT_INSTALLED); }
 	@touch $@
 	@echo "set up: $$($(UV) freeze | wc -l) packages"
@@ -116,6 +116,9 @@ bench-wrap: .setup-stamp ## Measure what wrap costs a program that prints 100 MB
 
 bench-sdk: .setup-stamp ## Measure what a call of the SDK costs its caller, beside a bare produce
 	$(BIN)/python -m bench.sdk
+
+bench-cli: .setup-stamp ## Measure how long commands take to start, beside an interpreter with typer and rich
+	$(BIN)/python -m bench.cli
 
 storm: .setup-stamp ## Strike with 200 faults while a million events flow, then check every row (SEED=1 repeats one)
 	$(BIN)/python -m tests.storm $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))

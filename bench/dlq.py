@@ -23,8 +23,9 @@ from bench.events import encoded, extractions, tenants
 from bench.quick import POSTGRES_SETTINGS
 from localstack import stack
 from persistence import letter_reads, migrate
-from persistence.database import OPERATOR, Database
+from persistence.database import Database
 from persistence.letter_search import Selection
+from persistence.roles import OPERATOR
 from workers import kafka, topics
 from workers.settings import Settings, load
 

@@ -22,6 +22,7 @@ from sqlalchemy.engine import make_url
 from bench.drain import LIMIT_SECONDS, fresh_database, timed
 from bench.processes import Command, Failed, Processes, cpu_seconds, running
 from bench.quick import publish
+from contracts.registry import PARTITIONS
 from contracts.window import TimeWindow
 from localstack.stack import Addresses
 from persistence import migrate
@@ -89,7 +90,7 @@ class Rig:
         """A migrated database of its own."""
         return fresh_database(self.url, make_url(self.addresses.database_url).database or "")
 
-    async def publish(self, values: Sequence[bytes], *, partitions: int = topics.PARTITIONS) -> Published:
+    async def publish(self, values: Sequence[bytes], *, partitions: int = PARTITIONS) -> Published:
         """The events, in the order of their times, in new topics."""
         published = await self._topics(values, partitions)
         await publish(published.settings, values, bare=False)
@@ -98,7 +99,7 @@ class Rig:
     @asynccontextmanager
     async def withheld(self, values: Sequence[bytes]) -> AsyncIterator[Published]:
         """The same in a transaction of Kafka's, which `release` commits: all who wait for them start at once."""
-        published = await self._topics(values, topics.PARTITIONS)
+        published = await self._topics(values, PARTITIONS)
         settings = published.settings
         defaults, window = Defaults(topic_prefix=settings.topic_prefix), TimeWindow(settings.oldest_time)
         producer = kafka.producer(

@@ -6,6 +6,7 @@ from contracts.event_type import REGISTRY, EventType, Family
 EVENT_TYPES: dict[str, EventType] = REGISTRY
 TOPIC_STEM = "siltstone"
 DLQ_PREFIX = "dlq."
+PARTITIONS = 12  # of a topic, unless who makes it says otherwise
 
 
 def topic_of(family: Family, prefix: str = "") -> str:

@@ -13,10 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from persistence import migrate
 from persistence.engine import engine_of
 
-WORKER = "siltstone_worker"
-OPERATOR = "siltstone_operator"
-READER = "siltstone_reader"
-
 SESSION_LIMITS = {
     "lock_timeout": "10s",
     "statement_timeout": "60s",

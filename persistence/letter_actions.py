@@ -24,13 +24,14 @@ class Move:
     """An action that gives letters of some statuses another."""
 
     name: str
+    past: str  # of the name
     sources: tuple[str, ...]
     target: str
 
 
-PARK = Move("park", ("dead",), "parked")
-DISCARD = Move("discard", ("dead", "parked"), "discarded")
-RESTORE = Move("restore", ("parked", "discarded"), "dead")
+PARK = Move("park", "parked", ("dead",), "parked")
+DISCARD = Move("discard", "discarded", ("dead", "parked"), "discarded")
+RESTORE = Move("restore", "restored", ("parked", "discarded"), "dead")
 
 
 class Editable(NamedTuple):

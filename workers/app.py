@@ -20,6 +20,7 @@ from workers import kafka
 from workers.assignment import Assignment
 from workers.claims import Claims
 from workers.continuity import Gaps
+from workers.database import database
 from workers.dead_letters import BATCH_BYTES, DeadLetters
 from workers.failure import GivenUp, Stop
 from workers.health import Health, Stream
@@ -32,7 +33,7 @@ from workers.metrics import Metrics
 from workers.pipeline import Pipeline
 from workers.settings import Settings
 from workers.starts import Starts
-from workers.startup import check_schema, check_topics, database
+from workers.startup import check_schema, check_topics
 from workers.subscriber import Broker, Settle, security, subscribe
 from workers.writer import Writer
 

@@ -10,6 +10,16 @@ _CHECKED = ~int(Member.LETTER | Member.RETIRED)
 _STORED = int(Member.STORED | Member.OTHER_STORED)
 _DUPLICATE, _REFUSED, _INVISIBLE = int(Member.DUPLICATE), int(Member.REFUSED), int(Member.INVISIBLE)
 
+MEANING = {
+    Kind.unaccounted: "a record that can be read was committed over, and is neither stored, a duplicate nor a letter",
+    Kind.lost: "Kafka removed it before a worker read it: its retention is shorter than the workers' outage",
+    Kind.missing_row: "the ledger has it as stored, but no log has its row",
+    Kind.unledgered_row: "a log has its row, but the ledger does not have it as stored",
+    Kind.missing_letter: "it was refused, but its letter is neither in the index nor in the dead-letter topic",
+    Kind.beyond_end: "it was settled or committed, but its partition ends below it: the topic was made anew, or the "
+    "group's offset was set beyond the end",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Discrepancy:

@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from persistence import migrate
-from persistence.database import WORKER, Database, PoolLimits
+from persistence.database import Database
 from workers import kafka
 from workers.failure import GivenUp, RetryLater, Stop
 from workers.judging import judged
@@ -21,18 +21,6 @@ PAUSE_SECONDS = 1.0
 LOOKS_BETWEEN_WORDS = 30  # a wait is told when it begins, and then about twice a minute
 
 log = structlog.get_logger("siltstone.startup")
-
-
-def database(settings: Settings, application: str, role: str | None = WORKER) -> Database:
-    """The engine of this process."""
-    pool = PoolLimits(
-        size=settings.db_pool_size,
-        max_overflow=settings.db_max_overflow,
-        timeout_seconds=settings.db_pool_timeout,
-        statement_cache_size=settings.db_statement_cache_size,
-        echo=settings.db_echo,
-    )
-    return Database(settings.database_url.get_secret_value(), role, pool=pool, application=application)
 
 
 async def check_schema(opened: Database, stopping: asyncio.Event) -> None:

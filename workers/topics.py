@@ -6,10 +6,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import NoError, TopicAlreadyExistsError
 
+from contracts.registry import PARTITIONS
 from workers import kafka
 from workers.settings import Settings
 
-PARTITIONS = 12
 WEEK_MS = 7 * 24 * 3600 * 1000
 MONTH_MS = 30 * 24 * 3600 * 1000
 SAFE_BROKERS = 3

@@ -9,6 +9,7 @@ import yaml
 from faststream.kafka import KafkaRouter
 
 from contracts.event_type import Family
+from contracts.registry import PARTITIONS
 from tests.docs.test_containers import seconds
 from tests.support.manifests import (
     CONFIG,
@@ -32,7 +33,6 @@ from workers.http import HttpServer
 from workers.metrics import Metrics
 from workers.settings import load, variable_names
 from workers.subscriber import subscribe
-from workers.topics import PARTITIONS
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]["worker"]
 VARIABLE = re.compile(r"\b(?:(?:SILTSTONE|KAFKA|DB)_[A-Z][A-Z_]*|DATABASE_URL(?:_FILE)?)\b")

@@ -10,7 +10,7 @@ from aiokafka.partitioner import murmur2
 
 from contracts.decode import decode
 from contracts.envelope import MAX_SEQUENCE, STRUCTURED
-from contracts.registry import topic_of
+from contracts.registry import PARTITIONS, topic_of
 from contracts.text import MAX_NESTING, MAX_VALUE_BYTES
 from contracts.window import TimeWindow
 from localstack.kafka_jars import KAFKA_VERSION
@@ -18,7 +18,6 @@ from producers.event_lines import Defaults, record_of
 from tests.support.examples import GO, JAVA, NODE, PACKAGES
 from tests.support.snippets import PAGE, snippets
 from workers.kafka import TOPIC_MESSAGE_MAX_BYTES
-from workers.topics import PARTITIONS
 
 SNIPPETS = snippets()
 EVENT = json.loads(SNIPPETS["event"])

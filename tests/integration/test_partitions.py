@@ -9,11 +9,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from persistence.database import WORKER, Database
+from persistence.database import Database
 from persistence.logs import LOGS
 from persistence.migrate import driver_dsn
 from persistence.offsets import Spans, from_ranges, spans_of
 from persistence.partitions import maintain
+from persistence.roles import WORKER
 from tests.support.events import event
 from tests.support.stored import store_events
 from tests.support.waiting import until

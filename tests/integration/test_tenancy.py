@@ -8,9 +8,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from persistence.database import OPERATOR, READER, WORKER
 from persistence.logs import LOGS
 from persistence.migrate import driver_dsn
+from persistence.roles import OPERATOR, READER, WORKER
 from persistence.states import STATES
 from tests.support.events import event
 from tests.support.installation import drop_database, make_database

@@ -8,8 +8,9 @@ import asyncpg
 
 from persistence import migrate
 from persistence.accounting import Bounds, Member, snapshot
-from persistence.database import WORKER, Database
+from persistence.database import Database
 from persistence.offsets import spans_of, to_ranges
+from persistence.roles import WORKER
 from tests.support.installation import Installation
 
 OURS, FOREIGN = "x.siltstone.extraction", "y.siltstone.extraction"

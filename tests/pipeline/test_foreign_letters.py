@@ -22,9 +22,9 @@ from tests.support.faults import administering
 from tests.support.installation import Header, Installation
 from tests.support.waiting import until
 from workers import letter_gauges
+from workers.database import database
 from workers.letter_gauges import LetterGauges
 from workers.metrics import Metrics
-from workers.startup import database
 
 Raw = tuple[bytes | None, bytes | None, list[Header]]
 

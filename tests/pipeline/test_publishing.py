@@ -14,12 +14,12 @@ import pytest
 from aiokafka import ConsumerRecord
 from aiokafka.partitioner import DefaultPartitioner
 
+from contracts.registry import PARTITIONS
 from tests.support.examples import run
 from tests.support.faults import account
 from tests.support.installation import Databases, Installation, drop_database
 from tests.support.services import Services
 from tests.support.snippets import snippets
-from workers.topics import PARTITIONS
 
 pytestmark = pytest.mark.timeout(600)  # the first run on a machine fetches packages and compiles them
 

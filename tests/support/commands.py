@@ -21,7 +21,14 @@ Done = subprocess.CompletedProcess[str]
 
 _context = multiprocessing.get_context("forkserver")
 _modules = {place.partition(":")[0] for place in COMMANDS.values()}
-_context.set_forkserver_preload([*sorted(_modules), "workers.app", "tests.support.commands"])
+# What commands import only when they run; all of them together.
+_WORKING = (
+    *("workers.app", "workers.database", "workers.verify", "workers.redrive", "workers.importing", "workers.publisher"),
+    *("workers.topics", "workers.letter_index", "workers.demo.command"),
+    *("workers.cli.dlq.editing", "workers.cli.dlq.standing", "persistence.letter_actions", "persistence.letter_reads"),
+    *("persistence.partitions", "persistence.redrives"),
+)
+_context.set_forkserver_preload([*sorted(_modules), *_WORKING, "tests.support.commands"])
 _asking = threading.Lock()  # an exit code can be read once: by whoever asks first, and by every start
 
 

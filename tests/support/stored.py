@@ -8,7 +8,8 @@ from contracts.decode import decode
 from contracts.registry import topic_of
 from contracts.window import TimeWindow
 from persistence.batch import Ledger, Stored, Unit, arrived
-from persistence.database import WORKER, Database
+from persistence.database import Database
+from persistence.roles import WORKER
 from persistence.store import prepare, store
 from tests.support.events import encoded
 from tests.support.records import record_at

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from contracts.event import Event
 from persistence.batch import Ledger, Stored, Unit, arrived
-from persistence.database import WORKER, Database
+from persistence.database import Database
 from persistence.logs import LOGS
+from persistence.roles import WORKER
 from persistence.store import prepare, store
 from tests.support.records import record_at
 

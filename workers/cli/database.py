@@ -1,21 +1,27 @@
 """Running a database command: its role, and errors that say what to do."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from persistence.database import Database
-from persistence.verdict import DATABASE_ERRORS, Verdict, judge, named_objects
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, fail
-from workers.settings import Settings
-from workers.startup import database
+
+if TYPE_CHECKING:
+    from persistence.database import Database
+    from workers.settings import Settings
+
 
 T = TypeVar("T")
 
 
 def with_database(role: str | None, command: Callable[[Settings, Database], Awaitable[T]]) -> T:
     """Run `command` with a database as `role`; what the database says becomes an exit code."""
+    from persistence.verdict import DATABASE_ERRORS
+    from workers.database import database
+
     read = settings()
 
     async def run() -> T:
@@ -34,6 +40,8 @@ def with_database(role: str | None, command: Callable[[Settings, Database], Awai
 
 def fail_for(error: Exception) -> None:
     """End the command when the database is away, not migrated or closed to the login; else return."""
+    from persistence.verdict import Verdict, judge, named_objects
+
     judgement = judge(error)
     state = judgement.sqlstate or ""
     if judgement.kind == "TLS":

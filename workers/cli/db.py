@@ -1,20 +1,21 @@
 """`siltstone db`."""
 
+from __future__ import annotations
+
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import asyncpg
 import typer
-from alembic.util.exc import CommandError
 
-from persistence import migrate
-from persistence.database import WORKER, Database
-from persistence.partitions import maintain as run_maintain
-from persistence.verdict import DATABASE_ERRORS, Verdict, judge
+from persistence.roles import WORKER
 from workers.cli.database import fail_for, with_database
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, Output, fail, print_rows, say
-from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from persistence.database import Database
+    from workers.settings import Settings
+
 
 OTHERS_LOCKS = ("55P03", "40P01")  # lock_timeout, deadlock: the step was rolled back
 
@@ -26,6 +27,11 @@ def upgrade(
     revision: Annotated[str, typer.Argument(help="The revision to go to.")] = "head",
 ) -> None:
     """Migrate the database; a second upgrade at the same time waits for the first."""
+    from alembic.util.exc import CommandError
+
+    from persistence import migrate
+    from persistence.verdict import DATABASE_ERRORS, Verdict, judge
+
     try:
         asyncio.run(migrate.upgrade(settings().owner_url, revision))
     except CommandError as error:
@@ -46,6 +52,10 @@ def status(
     output: Annotated[Output, typer.Option("-o", "--output", help="How to print.")] = Output.table,
 ) -> None:
     """Which revision the database is at; exit 6 when it is not the program's own."""
+    import asyncpg
+
+    from persistence import migrate
+    from persistence.verdict import judge
 
     async def read(_: Settings, database: Database) -> str | None:
         async with database.transaction(readonly=True) as connection:
@@ -66,6 +76,7 @@ def maintain(
     output: Annotated[Output, typer.Option("-o", "--output", help="How to print.")] = Output.table,
 ) -> None:
     """Make partitions three months ahead and drop those beyond SILTSTONE_RETENTION_MONTHS; blocks no writer."""
+    from persistence.partitions import maintain as run_maintain
 
     async def run(read: Settings, database: Database) -> list[str]:
         return await run_maintain(database, read.retention_months)

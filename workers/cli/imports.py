@@ -1,28 +1,32 @@
 """`siltstone import`: a command for each kind of file, all with the same options."""
 
+from __future__ import annotations
+
 import importlib
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from contracts.window import TimeWindow
-from persistence.database import READER, Database
+from persistence.roles import READER
 from producers.account import Differs
-from producers.event_lines import Outgoing, RefusedLine
-from producers.imports.imported import Importer, Origin
-from workers import importing
 from workers.cli.database import with_database
 from workers.cli.environment import settings
 from workers.cli.publish import SHOWN, send
 from workers.cli.terminal import Exit, Output, fail, print_rows, printable, progress, say
-from workers.import_folders import files_of
-from workers.importing import File
-from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from persistence.database import Database
+    from producers.event_lines import Outgoing, RefusedLine
+    from producers.imports.imported import Importer, Origin
+    from workers.importing import File
+    from workers.settings import Settings
+
 
 VERIFY_SECONDS = 60.0
 NAMED = 3  # files that are passed over and named; the rest are counted
@@ -187,6 +191,8 @@ class Work:
 
     def verify(self) -> None:
         """Read again what was stored, and name what is not there."""
+        from workers import importing
+
         with progress("reading again what was stored", len(self._files)) as bar:
             task = bar.task_ids[0]
 
@@ -206,6 +212,8 @@ class Work:
 
     def put_away(self, folder: Path) -> None:
         """Move the files that are whole."""
+        from workers import importing
+
         for file in self._files:
             if file.path in self._failed or not file.is_whole:
                 say(f"{file.path} stays where it is")
@@ -221,6 +229,9 @@ class Work:
 
     def _records(self) -> Iterator[Outgoing | RefusedLine]:
         """The records of one file after the other; says what is refused as it goes."""
+        from producers.event_lines import Outgoing
+        from workers import importing
+
         read = self._settings
         window = TimeWindow(read.oldest_time, read.retention_months)
         for file in self._given:
@@ -262,6 +273,8 @@ def _module(name: str, module: str) -> ModuleType:
 
 
 def _origin(tenant: str, source: str, start: datetime | None) -> Origin:
+    from producers.imports.imported import Origin
+
     begin = start.replace(tzinfo=UTC) if start is not None and start.tzinfo is None else start
     return Origin(tenant, source, begin)
 
@@ -270,6 +283,8 @@ def _files(
     paths: list[Path], endings: tuple[str, ...], archive: Path | None, *, check_counts: bool = True
 ) -> list[File]:
     """The files to import; says what is passed over. Ends the command when there are none."""
+    from workers.import_folders import files_of
+
     found = files_of(paths, endings, archive, check_counts=check_counts)
     wanted = " or ".join(endings)
     for folder in found.without:

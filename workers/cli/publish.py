@@ -1,23 +1,25 @@
 """`siltstone publish`."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from aiokafka.errors import KafkaError
 
 from contracts.window import TimeWindow
-from producers.event_lines import Defaults, Outgoing, RefusedLine, lines_of, outgoing
-from workers import publisher
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, Output, fail, print_rows, printable, progress, say
-from workers.kafka_trouble import remedy
-from workers.publisher import Report
-from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from producers.event_lines import Outgoing, RefusedLine
+    from workers.publisher import Report
+    from workers.settings import Settings
+
 
 SHOWN = 20  # refused lines that are named; the rest are counted
 
@@ -33,6 +35,8 @@ def publish(
     output: Annotated[Output, typer.Option("-o", "--output", help="How to print.")] = Output.table,
 ) -> None:
     """Publish events: JSON lines of CloudEvents or of short form (type, subject, data), or one from options."""
+    from producers.event_lines import Defaults, lines_of, outgoing
+
     read = settings()
     defaults = Defaults(tenant=tenant, source=source, topic_prefix=read.topic_prefix)
     window = TimeWindow(read.oldest_time, read.retention_months)
@@ -54,6 +58,11 @@ def publish(
 
 def send(read: Settings, records: Iterable[Outgoing | RefusedLine], total: int | None, *, check: bool = True) -> Report:
     """Publish with a progress bar; ends the command when the broker is away."""
+    from aiokafka.errors import KafkaError
+
+    from workers import publisher
+    from workers.kafka_trouble import remedy
+
     with progress("publishing", total) as bar:
         task = bar.task_ids[0]
         advance: Callable[[], None] = lambda: bar.advance(task)  # noqa: E731 - a callback of one line
@@ -91,6 +100,8 @@ def _single(event_type: str | None, subject: str | None, data: str | None) -> by
 
 def _lines(file: Path) -> tuple[Iterator[bytes], int]:
     """The file's lines as they are read, and how many there are."""
+    from producers.event_lines import lines_of
+
     try:
         with file.open("rb") as counted:
             total = sum(1 for line in lines_of(counted) if line.strip())

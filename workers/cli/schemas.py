@@ -49,7 +49,7 @@ def _schemas(event_type: str | None) -> dict[str, dict[str, Any]]:
 
 
 def _asyncapi() -> dict[str, dict[str, Any]]:
-    from workers.asyncapi import document  # noqa: PLC0415 - half a second of imports that no other command needs
+    from workers.asyncapi import document
 
     return {"asyncapi": document(settings(), version("siltstone"))}
 

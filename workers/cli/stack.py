@@ -24,7 +24,7 @@ Folder = Annotated[
 def _stack() -> ModuleType:
     """The module that does the work: an extra, absent where only workers run."""
     try:
-        from localstack import stack  # noqa: PLC0415
+        from localstack import stack
     except ModuleNotFoundError as error:
         fail(
             f"the local stack is not installed ({error.name} is missing): pip install 'siltstone[local]'",

@@ -1,16 +1,21 @@
 """`siltstone tenants`."""
 
+from __future__ import annotations
+
 import re
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from contracts.envelope import TENANT_PATTERN
-from persistence import tenants
-from persistence.database import OPERATOR, Database
+from persistence.roles import OPERATOR
 from workers.cli.database import with_database
 from workers.cli.terminal import Exit, Output, fail, print_rows, say
-from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from persistence.database import Database
+    from workers.settings import Settings
+
 
 app = typer.Typer(no_args_is_help=True, help="Whose events are stored.")
 TenantId = Annotated[str, typer.Argument(help="The tenantid of its events.")]
@@ -21,6 +26,8 @@ def create(
     tenant_id: TenantId, name: Annotated[str | None, typer.Option(help="For people; the id unless given.")] = None
 ) -> None:
     """Create a tenant: from then on its events are stored. One that is there is left as it is."""
+    from persistence import tenants
+
     if not re.fullmatch(TENANT_PATTERN, tenant_id):
         fail(f"{tenant_id!a} is no tenant id: lower-case letters, digits, - and _, at most 63", Exit.USAGE)
 
@@ -36,6 +43,7 @@ def list_tenants(
     output: Annotated[Output, typer.Option("-o", "--output", help="How to print.")] = Output.table,
 ) -> None:
     """Every tenant."""
+    from persistence import tenants
 
     async def run(_: Settings, database: Database) -> list[dict[str, Any]]:
         async with database.transaction(readonly=True) as connection:
@@ -45,6 +53,8 @@ def list_tenants(
 
 
 def _set(tenant_id: str, status: str) -> None:
+    from persistence import tenants
+
     async def run(_: Settings, database: Database) -> bool:
         async with database.transaction() as connection:
             return await tenants.set_status(connection, tenant_id, status)

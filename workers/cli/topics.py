@@ -1,21 +1,30 @@
 """`siltstone topics`."""
 
+from __future__ import annotations
+
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from aiokafka.errors import KafkaError
 
-from workers import topics as wanted
+from contracts.registry import PARTITIONS
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, Output, fail, print_rows, say
-from workers.kafka_trouble import remedy
-from workers.topics import Found, TopicsRefused
+
+if TYPE_CHECKING:
+    from workers.topics import Found
+
 
 app = typer.Typer(no_args_is_help=True, help="The topics in Kafka.")
 
 
-def _apply(*, create: bool, partitions: int = wanted.PARTITIONS) -> list[Found]:
+def _apply(*, create: bool, partitions: int = PARTITIONS) -> list[Found]:
+    from aiokafka.errors import KafkaError
+
+    from workers import topics as wanted
+    from workers.kafka_trouble import remedy
+    from workers.topics import TopicsRefused
+
     read = settings()
     try:
         return asyncio.run(wanted.apply(read, create=create, partitions=partitions))
@@ -41,7 +50,7 @@ def _print(found: list[Found], output: Output) -> None:
 
 @app.command()
 def apply(
-    partitions: Annotated[int, typer.Option(min=1, help="Partitions of topics that are made.")] = wanted.PARTITIONS,
+    partitions: Annotated[int, typer.Option(min=1, help="Partitions of topics that are made.")] = PARTITIONS,
     output: Annotated[Output, typer.Option("-o", "--output", help="How to print.")] = Output.table,
 ) -> None:
     """Create the topics that are missing, and report those that differ; nothing is changed or deleted."""

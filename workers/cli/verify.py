@@ -1,23 +1,25 @@
 """`siltstone verify`."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import Progress
 
 from contracts.event_type import Family
-from persistence.accounting import Kind, snapshot
-from persistence.database import WORKER, Database
-from workers import kafka
-from workers import verify as checks
+from persistence.roles import WORKER
 from workers.cli.database import with_database
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, Output, fail, print_rows, progress, say
-from workers.discrepancies import Discrepancy, Totals
-from workers.kafka_trouble import remedy
-from workers.settings import Settings
-from workers.verify import KafkaAway, TopicMissing
+
+if TYPE_CHECKING:
+    from persistence.accounting import Kind
+    from persistence.database import Database
+    from workers.discrepancies import Discrepancy, Totals
+    from workers.settings import Settings
+
 
 SHOWN = 100  # discrepancies that a table names; the rest are counted
 
@@ -36,16 +38,6 @@ SHOWN_TOTALS = tuple(name for name in TOTALS if name not in ("partitions", "invi
 DISCREPANCY = ("topic", "partition", "first", "last", "offsets", "kind")
 IDENTITY = ("tenant_id", "event_source", "event_id", "identities", "first_time", "last_time")
 
-MEANING = {
-    Kind.unaccounted: "a record that can be read was committed over, and is neither stored, a duplicate nor a letter",
-    Kind.lost: "Kafka removed it before a worker read it: its retention is shorter than the workers' outage",
-    Kind.missing_row: "the ledger has it as stored, but no log has its row",
-    Kind.unledgered_row: "a log has its row, but the ledger does not have it as stored",
-    Kind.missing_letter: "it was refused, but its letter is neither in the index nor in the dead-letter topic",
-    Kind.beyond_end: "it was settled or committed, but its partition ends below it: the topic was made anew, or the "
-    "group's offset was set beyond the end",
-}
-
 
 def verify(
     family: Annotated[
@@ -61,6 +53,10 @@ def verify(
     Workers may run meanwhile. A table names the first 100 discrepancies; with -o jsonl all are printed as they are
     found, and the totals last.
     """
+    from workers import verify as checks
+    from workers.kafka_trouble import remedy
+    from workers.verify import KafkaAway, TopicMissing
+
     families = list(dict.fromkeys(family)) if family else None
     if identities:
         _identities(families, output)
@@ -121,6 +117,8 @@ class Found:
 
     def show(self, totals: Sequence[Totals]) -> None:
         """What was found, and exit 6 when that is anything."""
+        from workers.discrepancies import MEANING
+
         rows = [_totals_row(t) for t in totals]
         if self._output is Output.table:
             print_rows(map(self._short, rows), SHOWN_TOTALS, Output.table)
@@ -156,6 +154,9 @@ def _totals_row(totals: Totals) -> dict[str, Any]:
 
 
 def _identities(families: Sequence[Family] | None, output: Output) -> None:
+    from persistence.accounting import snapshot
+    from workers import kafka
+
     async def run(read: Settings, database: Database) -> int:
         topics = [kafka.topics(read)[family] for family in families] if families else None
         listed = 0

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from contracts.event_type import Family
-from workers import logs
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, fail
 
@@ -18,11 +17,13 @@ def worker(
     consumers: Annotated[int, typer.Option(min=1, max=16, help="Consumers for each family.")] = 2,
 ) -> None:
     """Run a worker: settle events from Kafka into Postgres, until SIGTERM."""
+    from workers import logs
+
     read = settings()
     logs.configure(read.log_format)
     families = list(dict.fromkeys(family or list(Family)))
 
-    from workers.app import Worker  # noqa: PLC0415 - slow to import, and only this command needs it
+    from workers.app import Worker
 
     async def run() -> str | None:
         return await Worker(read, families, consumers).run()

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from contracts.window import TimeWindow
-from producers.event_lines import Defaults, outgoing
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, Output, fail, print_rows, printable, say
 
@@ -49,6 +48,8 @@ def wrap(
     The command never waits for it, and the exit code is the command's. While the broker is away everything is kept,
     and sent on the next occasion.
     """
+    from producers.event_lines import Defaults, outgoing
+
     if bool(command) == (replay is not None):
         fail("give the command to run, siltstone wrap -- COMMAND…, or a recorded log by --replay", Exit.USAGE)
     if dry_run and command:
@@ -68,7 +69,7 @@ def wrap(
         if dry_run:
             sys.stdout.writelines(line.decode() + "\n" for line in lines)
             return
-        from workers.cli.publish import send, show  # noqa: PLC0415 - slow to import; a command that is wrapped waits
+        from workers.cli.publish import send, show
 
         window = TimeWindow(read.oldest_time, read.retention_months)
         show(send(read, outgoing(lines, Defaults(topic_prefix=read.topic_prefix), window, check=True), None), output)

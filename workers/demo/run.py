@@ -9,17 +9,18 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from persistence import databases, letter_reads, migrate, reads, tenants
-from persistence.database import OPERATOR, READER, Database
+from persistence.database import Database
 from persistence.letter_search import Selection
+from persistence.roles import OPERATOR, READER
 from producers.event_lines import Outgoing, RefusedLine
 from workers import kafka, publisher, topics
 from workers.cli.terminal import printable
+from workers.database import database
 from workers.demo import events, narration
 from workers.demo.lag import caught_up
 from workers.demo.narration import Narrator
 from workers.demo.place import Place
 from workers.demo.processes import PROGRAM, Worker
-from workers.startup import database
 
 STEPS = 12
 PARTITIONS = 4

@@ -1,25 +1,30 @@
 """`siltstone dlq park`, `discard`, `restore` and `purge`."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated
+from __future__ import annotations
 
-import asyncpg
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
-from persistence import letter_actions
-from persistence.database import OPERATOR, Database
-from persistence.letter_actions import DISCARD, PARK, RESTORE, Move
 from persistence.letter_search import Selection
+from persistence.roles import OPERATOR
 from workers.cli.database import with_database
 from workers.cli.dlq.actor import ACTOR, actor_of
 from workers.cli.dlq.rendering import counted
 from workers.cli.dlq.selecting import EVERY, ID, meant, moment, selecting
 from workers.cli.terminal import Exit, Output, fail, print_rows, progress, say
-from workers.settings import Settings
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from persistence.database import Database
+    from persistence.letter_actions import Move
+    from workers.settings import Settings
+
 
 YES = Annotated[bool, typer.Option("--yes", help="Do it to more than one letter; else they are only counted.")]
 WHY = Annotated[str | None, typer.Option("--why", metavar="TEXT", help="Kept in the letter's history.")]
-PAST = {PARK: "parked", DISCARD: "discarded", RESTORE: "restored"}
 
 
 @selecting
@@ -32,6 +37,8 @@ def park(
     actor: ACTOR = None,
 ) -> None:
     """Set dead letters aside: a redrive takes them only with --force."""
+    from persistence.letter_actions import PARK
+
     _move(PARK, meant(selection, letter_id, every=every), actor, why, yes=yes)
 
 
@@ -45,6 +52,8 @@ def discard(
     actor: ACTOR = None,
 ) -> None:
     """Give dead or parked letters up: their events are not wanted. `siltstone dlq restore` undoes it."""
+    from persistence.letter_actions import DISCARD
+
     if not why.strip():
         fail("say why with --why TEXT: the history keeps it", Exit.USAGE)
     _move(DISCARD, meant(selection, letter_id, every=every), actor, why, yes=yes)
@@ -60,6 +69,8 @@ def restore(
     actor: ACTOR = None,
 ) -> None:
     """Make parked or discarded letters dead again, so that they can be redriven."""
+    from persistence.letter_actions import RESTORE
+
     _move(RESTORE, meant(selection, letter_id, every=every), actor, why, yes=yes)
 
 
@@ -71,6 +82,8 @@ def purge(
     actor: ACTOR = None,
 ) -> None:
     """Delete letters that were resolved before a time; what was refused, and who did what, stays recorded."""
+    from persistence import letter_actions
+
     until, who = moment(before, "--before"), actor_of(actor)
 
     async def run(_: Settings, database: Database) -> None:
@@ -116,7 +129,9 @@ def some_of(counts: Mapping[str, int], statuses: Sequence[str], selection: Selec
 
 
 def _move(how: Move, selection: Selection, actor: str | None, why: str | None, *, yes: bool) -> None:
-    who, past = actor_of(actor), PAST[how]
+    from persistence import letter_actions
+
+    who, past = actor_of(actor), how.past
 
     async def run(read: Settings, database: Database) -> None:
         async with database.transaction(readonly=True) as connection:

@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
-from persistence.database import OPERATOR
 from persistence.letter_search import Selection
+from persistence.roles import OPERATOR
 from workers import mending
 from workers.cli.database import with_database
 from workers.cli.dlq import changes
 from workers.cli.dlq.actions import WHY
 from workers.cli.dlq.actor import ACTOR, actor_of
-from workers.cli.dlq.editing import Editing
 from workers.cli.dlq.selecting import EVERY, ID, meant, selecting
 from workers.cli.terminal import Exit, fail
 from workers.mending import Step
@@ -72,6 +71,8 @@ def edit(
 
     Changes are made in the order of the options below. With an ID and no change, $VISUAL or $EDITOR opens the value.
     """
+    from workers.cli.dlq.editing import Editing
+
     if sum((key is not None, no_key, key_from_event)) > 1:
         fail("give one of --key, --no-key and --key-from-event", Exit.USAGE)
     steps: list[Step | None] = [

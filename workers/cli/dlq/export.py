@@ -13,6 +13,8 @@ or was null: a tombstone's value, a null header.
     trips: every refusal: redrive_count, topic, partition, offset, reason, stage, error, failed_at
 """
 
+from __future__ import annotations
+
 import base64
 import json
 import os
@@ -22,18 +24,21 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
-import asyncpg
 import typer
 
-from persistence import letter_reads
 from persistence.letter_search import Selection
 from workers.cli.dlq.listing import with_letters
 from workers.cli.dlq.rendering import counted
 from workers.cli.dlq.selecting import EVERY, ID, meant, selecting
 from workers.cli.terminal import Exit, fail, progress, say
-from workers.settings import Settings
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from workers.settings import Settings
+
 
 LEFT_OUT = {"phase", "job", "batch", "sent_tenant_id"}  # of this installation's redrives: they mean nothing elsewhere
 
@@ -51,6 +56,8 @@ def export(
 
     FILE appears only when it is complete. With one --tenant it reads as that tenant does.
     """
+    from persistence import letter_reads
+
     selection = meant(selection, letter_id, every=every)
     place = None if to is None or str(to) == "-" else to
     part = None if place is None else place.with_name(place.name + ".part")

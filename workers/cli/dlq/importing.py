@@ -1,26 +1,31 @@
 """`siltstone dlq import`: the lines of `siltstone dlq export`, into the index of another installation."""
 
+from __future__ import annotations
+
 import sys
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 import typer
 
 from contracts.record import Message
 from contracts.registry import TOPIC_STEM
-from persistence import letter_actions
-from persistence.database import OPERATOR, Database
-from persistence.letters import Letter
+from persistence.roles import OPERATOR
 from workers.cli.database import with_database
 from workers.cli.dlq.actor import ACTOR, actor_of
 from workers.cli.dlq.rendering import counted
 from workers.cli.terminal import Exit, fail, progress, say
-from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from persistence.database import Database
+    from persistence.letters import Letter
+    from workers.settings import Settings
+
 
 BATCH = 500  # letters in one transaction
 
@@ -69,6 +74,8 @@ def import_letters(
 
     Resolved letters are left out, and one that was on its way is dead. Topics take this installation's prefix.
     """
+    from persistence import letter_actions
+
     who = actor_of(actor)
 
     async def run(read: Settings, database: Database) -> tuple[int, int]:
@@ -113,6 +120,8 @@ def _line(text: bytes, number: int) -> Line:
 
 
 def _letter(line: Line, prefix: str) -> Letter:
+    from persistence.letters import Letter
+
     stem, _, family = line.topic.rpartition(".")
     is_ours = stem.endswith(TOPIC_STEM)
     return Letter(

@@ -1,5 +1,7 @@
 """`siltstone dlq list`, and the role that a reading command has."""
 
+from __future__ import annotations
+
 import base64
 import binascii
 import shlex
@@ -7,21 +9,24 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, timedelta
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-import asyncpg
 import typer
 
 from contracts.event import EPOCH, microseconds
-from persistence import letter_reads
-from persistence.database import OPERATOR, READER, Database
-from persistence.letter_reads import Place
 from persistence.letter_search import Selection
-from persistence.reads import as_tenant
+from persistence.roles import OPERATOR, READER
 from workers.cli.database import with_database
 from workers.cli.dlq.selecting import selecting
 from workers.cli.terminal import Exit, Output, fail, print_rows, say
-from workers.settings import Settings
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from persistence.database import Database
+    from persistence.letter_reads import Place
+    from workers.settings import Settings
+
 
 T = TypeVar("T")
 _TIME_BYTES, _ID_BYTES = 8, 16  # of a cursor; the rest is a checksum
@@ -38,6 +43,9 @@ def list_letters(
 
     With one --tenant it reads as that tenant does; letters whose tenant could not be read are never among them.
     """
+    from persistence import letter_reads
+    from persistence.letter_reads import Place
+
     place = None if after is None else place_of(after)
 
     async def run(read: Settings, connection: asyncpg.Connection) -> tuple[str, list[dict[str, Any]]]:
@@ -59,6 +67,8 @@ def list_letters(
 
 def with_letters(selection: Selection, command: Callable[[Settings, asyncpg.Connection], Awaitable[T]]) -> T:
     """Run `command` in a reading transaction: as the tenant's reader when the selection has exactly one tenant."""
+    from persistence.reads import as_tenant
+
     tenant = selection.tenants[0] if len(set(selection.tenants)) == 1 else None
 
     async def run(read: Settings, database: Database) -> T:
@@ -79,6 +89,8 @@ def cursor_of(place: Place) -> str:
 
 def place_of(cursor: str) -> Place:
     """The place that a cursor says; ends the command when it is none."""
+    from persistence.letter_reads import Place
+
     try:
         decoded = base64.b64decode(cursor, altchars=b"-_", validate=True)
         time, rest = decoded[:_TIME_BYTES], decoded[_TIME_BYTES:]

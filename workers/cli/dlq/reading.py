@@ -1,38 +1,40 @@
 """`siltstone dlq read`: dead-letter topics, from their start to their end, into the index."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 from rich.progress import Progress
 
 from contracts.event_type import Family
 from contracts.record import Record
-from persistence import letter_reads
-from persistence.database import OPERATOR, Database
-from persistence.letters import Letter, index
-from workers import kafka
+from persistence.roles import OPERATOR
 from workers.cancellation import raise_if_cancelled
 from workers.cli.database import with_database
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, Output, fail, print_rows, progress, say
-from workers.kafka_trouble import remedy
-from workers.letter_index import letter_from
-from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from aiokafka import TopicPartition
+
+    from persistence.database import Database
+    from persistence.letters import Letter
+    from workers.settings import Settings
+
+    Span = tuple[TopicPartition, int, int]
+    """A partition, its first offset and the one after its last."""
+
 
 BATCH = 500  # letters in one transaction
 BATCH_BYTES = 8 * 1024 * 1024  # of letters in one transaction; a single one may be larger
 ANSWER_SECONDS = 30
 POLL_MS = 100  # how long a poll waits that meets no record
 FETCH_WAIT_MS = 20  # a question waits for the fetch before it, on one connection
-
-Span = tuple[TopicPartition, int, int]
-"""A partition, its first offset and the one after its last."""
 
 
 @dataclass(slots=True)
@@ -70,6 +72,8 @@ def read(
 
 def _names(given: Sequence[str], read: Settings) -> list[str]:
     """The topics that are meant, each once; ends the command when one of them holds events."""
+    from workers import kafka
+
     events, own = kafka.topics(read), kafka.dlq_topics(read)
     names = list(dict.fromkeys(own[Family(name)] if name in set(Family) else name for name in given))
     for family, topic in events.items():
@@ -82,6 +86,8 @@ class Reading:
     """One run: every partition after another, each batch of letters in a transaction of its own."""
 
     def __init__(self, read: Settings, database: Database, topics: Sequence[str], bar: Progress) -> None:
+        from workers import kafka
+
         self._settings = read
         self._database = database
         self._bar = bar
@@ -91,6 +97,9 @@ class Reading:
 
     async def run(self) -> list[Tally]:
         """Read all; ends the command when a topic is not there, or Kafka does not answer."""
+        from workers import kafka
+        from workers.letter_index import letter_from
+
         try:
             spans = await self._spans()
             task, passed = self._bar.task_ids[0], 0
@@ -112,6 +121,10 @@ class Reading:
 
     async def _spans(self) -> list[Span]:
         """What there is to read: partitions that hold anything, as a read-committed reader sees their ends."""
+        from aiokafka import TopicPartition
+
+        from workers import kafka
+
         async with self._answers():
             partitions = await kafka.partitions(self._settings)
         if missing := [topic for topic in self._tallies if topic not in partitions]:
@@ -154,6 +167,9 @@ class Reading:
 
     async def _index(self, tally: Tally, letters: Sequence[Letter]) -> None:
         """Write a batch into the index and count what that changed, all in one transaction."""
+        from persistence import letter_reads
+        from persistence.letters import index
+
         ids = {letter.id for letter in letters}
         async with self._database.transaction() as connection:
             before = await letter_reads.refusals(connection, ids)
@@ -167,6 +183,10 @@ class Reading:
 
     @asynccontextmanager
     async def _answers(self) -> AsyncIterator[None]:
+        from aiokafka.errors import KafkaError
+
+        from workers.kafka_trouble import remedy
+
         try:
             yield
         except (KafkaError, OSError, TimeoutError) as error:

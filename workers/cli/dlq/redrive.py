@@ -1,5 +1,7 @@
 """`siltstone dlq redrive`."""
 
+from __future__ import annotations
+
 import asyncio
 import sys
 import uuid
@@ -7,26 +9,24 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from aiokafka.errors import KafkaError
 
 from contracts.window import TimeWindow
-from persistence import redrives, tenants
-from persistence.database import OPERATOR, Database
 from persistence.letter_search import Selection
-from persistence.redrives import Wanted
-from workers import kafka
-from workers.admission import judge, refusal_of
+from persistence.roles import OPERATOR
 from workers.cli.database import with_database
 from workers.cli.dlq.actor import ACTOR, actor_of
 from workers.cli.dlq.rendering import counted
 from workers.cli.dlq.selecting import EVERY, ID, meant, selecting
 from workers.cli.terminal import Exit, Output, fail, print_rows, progress, say
-from workers.kafka_trouble import remedy
-from workers.redrive import HEADROOM_BYTES, Redrive
-from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from persistence.database import Database
+    from persistence.redrives import Wanted
+    from workers.settings import Settings
+
 
 FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS = 0.1, 2.0  # between two looks at what became of the letters
 OPEN = ("dead", "parked", "redriving")
@@ -53,6 +53,11 @@ def redrive(
 
     Without --yes it prints what it would do. Interrupted by Ctrl-C or worse, the same command goes on.
     """
+    from persistence import redrives
+    from persistence.redrives import Wanted
+    from workers import kafka
+    from workers.redrive import HEADROOM_BYTES
+
     selection = meant(selection, letter_id, every=every)
     statuses = _statuses(selection, force=force)
 
@@ -99,6 +104,9 @@ class Group:
 
 
 async def _plan(read: Settings, database: Database, wanted: Wanted, limit: int | None, output: Output) -> None:
+    from persistence import redrives, tenants
+    from workers.admission import judge, refusal_of
+
     groups: dict[tuple[str, str], Group] = {}
     window = TimeWindow(read.oldest_time, read.retention_months)
     with progress("judging", None) as bar:
@@ -142,6 +150,12 @@ async def _plan(read: Settings, database: Database, wanted: Wanted, limit: int |
 async def _send(
     read: Settings, database: Database, wanted: Wanted, text: str, limit: int | None, rate: int | None, actor: str
 ) -> tuple[uuid.UUID, int]:
+    from aiokafka.errors import KafkaError
+
+    from persistence import redrives
+    from workers.kafka_trouble import remedy
+    from workers.redrive import Redrive
+
     sent = 0
     async with database.transaction(readonly=True) as connection:
         total = await redrives.count(connection, wanted)
@@ -169,6 +183,8 @@ async def _send(
 
 async def _followed(database: Database, job: uuid.UUID, timeout_seconds: float) -> dict[str, int]:
     """What became of a job's letters, when none of them is on its way any more, or the time is up."""
+    from persistence import redrives
+
     deadline, pause = asyncio.get_running_loop().time() + timeout_seconds, FIRST_WAIT_SECONDS
     with progress("landing", None) as bar:
         while True:

@@ -48,7 +48,7 @@ OPTIONS: dict[str, Any] = {
 
 def selecting(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command whose first parameter is `selection: Selection` the options that make one."""
-    own = list(inspect.signature(command).parameters.values())[1:]
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
     options = [
         inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=False if name == "is_mended" else None, annotation=annotation

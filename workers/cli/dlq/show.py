@@ -1,12 +1,14 @@
 """`siltstone dlq show`."""
 
+from __future__ import annotations
+
 import json
 import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,19 +16,18 @@ from contracts.event import Event
 from contracts.record import Message
 from contracts.refusal import Refusal
 from contracts.window import TimeWindow
-from persistence import letter_reads
-from persistence.database import OPERATOR, READER, Database
-from persistence.letters import message_of
-from persistence.reads import as_tenant
-from workers.admission import judge
+from persistence.roles import OPERATOR, READER
 from workers.cli.database import with_database
 from workers.cli.dlq.export import as_json
 from workers.cli.dlq.rendering import Fault, fault_of, flat, one_line, pointed, readable
 from workers.cli.dlq.selecting import letter_id as id_of
-from workers.cli.dlq.standing import about_of, said_of, standing
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, Output, fail, say, stdout
-from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from persistence.database import Database
+    from workers.settings import Settings
+
 
 TIME = "%Y-%m-%d %H:%M:%S"
 SHOWN_APART = ("key", "value", "header_names", "header_values")
@@ -80,6 +81,10 @@ def show(
 
 
 def _read(letter_id: uuid.UUID, *, original: bool) -> Shown:
+    from persistence import letter_reads
+    from persistence.letters import message_of
+    from workers.admission import judge
+
     async def run(_: Settings, database: Database) -> tuple[Row, list[Row], list[Row], list[Row]] | None:
         async with database.transaction(readonly=True) as connection:
             letter = await letter_reads.one(connection, letter_id)
@@ -119,6 +124,9 @@ def _read(letter_id: uuid.UUID, *, original: bool) -> Shown:
 
 def _redrive(letter: Row, sent: Message, judged: Event | Refusal) -> Row:
     """What a redrive would do; read as the reader of the tenant that the record says, when it says one."""
+    from persistence.reads import as_tenant
+    from workers.cli.dlq.standing import about_of, said_of, standing
+
     about = about_of(judged, sent, letter)
     if about is None:
         refused = said_of(judged) if isinstance(judged, Refusal) else None

@@ -1,22 +1,26 @@
 """`siltstone dlq stats`."""
 
+from __future__ import annotations
+
 import enum
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import asyncpg
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from persistence import letter_reads
-from persistence.letter_reads import UNRESOLVED
 from persistence.letter_search import Selection
 from workers.cli.dlq.listing import with_letters
 from workers.cli.dlq.selecting import STATUSES, selecting
 from workers.cli.terminal import Exit, Output, fail, print_rows, printable, say, stdout
-from workers.settings import Settings
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from workers.settings import Settings
+
 
 HOURS = 24  # of those that occur
 SHOWN = 10  # values of each kind that a table names; the rest are told of
@@ -51,6 +55,7 @@ def stats(
     Counted are those that are dead, redriving or parked, unless --status says otherwise. With one --tenant it reads
     as that tenant does.
     """
+    from persistence import letter_reads
 
     async def run(read: Settings, connection: asyncpg.Connection) -> tuple[str, list[dict[str, Any]]]:
         return read.topic_prefix, await letter_reads.stats(connection, selection)
@@ -70,6 +75,8 @@ def stats(
 
 def _unresolved(statuses: Sequence[Row]) -> dict[str, Any]:
     """The letters that somebody has still to deal with, in the form of a row of the others."""
+    from persistence.letter_reads import UNRESOLVED
+
     rows = [row for row in statuses if row["value"] in UNRESOLVED]
     return {
         "by": "unresolved",
