@@ -9,6 +9,7 @@ from pathlib import Path
 from docs.pages.commands import commands
 from docs.pages.events import events
 from docs.pages.schemas import schema_files
+from docs.pages.sdk_copies import sdk_copies
 from docs.pages.sdk_types import sdk_types
 from docs.pages.settings import metrics, settings
 from docs.pages.tables import tables
@@ -29,7 +30,7 @@ def main() -> None:
     """Write every page and schema that differs; remove the schemas of types that are no more."""
     made = {FOLDER / name: page() for name, page in PAGES.items()}
     made |= {SCHEMAS / name: text for name, text in schema_files().items()}
-    made |= {SDK_TYPES: sdk_types()}
+    made |= {SDK_TYPES: sdk_types()} | {SDK_TYPES.with_name(name): text for name, text in sdk_copies().items()}
     SCHEMAS.mkdir(exist_ok=True)
     for path, text in made.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:

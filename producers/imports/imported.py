@@ -135,7 +135,9 @@ def json_value(content: bytes, name: str, what: str) -> Any:
         raise Unreadable(f"{name} is not JSON that can be read ({type(error).__name__}); {what} is") from None
 
 
-def beginning(part: Part, name: str, value: Any, origin: Origin) -> datetime | None:
+def beginning(
+    part: Part, name: str, value: Any, origin: Origin, reader: Callable[[Any], datetime] = instant
+) -> datetime | None:
     """When a part began, by what it states; None where it states nothing. Raises Unplaced without a --start to take.
 
     A wrong date would hide it among other times: what cannot be read is never replaced by one of ours.
@@ -143,7 +145,7 @@ def beginning(part: Part, name: str, value: Any, origin: Origin) -> datetime | N
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     try:
-        return instant(value)
+        return reader(value)
     except NotUnderstood as error:
         if origin.start is None:
             said = clean(str(value))[:100]

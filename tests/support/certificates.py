@@ -25,6 +25,7 @@ class Authority:
         self.certificate, self._key = self._folder / "ca.pem", self._folder / "ca.key"
         _openssl(
             *("req", "-x509", *KEY, "-days", DAYS, "-subj", f"/CN={name}"),
+            *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),  # without it Python 3.13 trusts nobody
             *("-keyout", self._key, "-out", self.certificate),
         )
 
@@ -32,7 +33,8 @@ class Authority:
         """A certificate of `name`, good for the alternative names in `also`, such as DNS:a.test or IP:127.0.0.1."""
         made = Certificate(*(self._folder / f"{name}.{suffix}" for suffix in ("pem", "key", "both.pem")))
         request, extensions = self._folder / f"{name}.csr", self._folder / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={','.join(also)}\n" if also else "")
+        names = f"subjectAltName={','.join(also)}\n" if also else ""
+        extensions.write_text(f"authorityKeyIdentifier=keyid\n{names}")
         _openssl("req", "-new", *KEY, "-subj", f"/CN={name}", "-keyout", made.key, "-out", request)
         _openssl(
             *("x509", "-req", "-in", request, "-days", DAYS, "-extfile", extensions, "-out", made.certificate),

@@ -13,7 +13,7 @@ import pytest
 from contracts.decode import decode
 from contracts.window import TimeWindow
 from producers import event_lines
-from producers.account import Refused
+from producers.account import LeftOut, Refused
 from producers.imports import imported, junit, otel, promptfoo, runs_json, sentinel_yaml, swe_agent
 from producers.imports.imported import Imported, Importer, Origin, Unreadable
 from producers.imports.jsonl import importer
@@ -419,7 +419,7 @@ def test_numbers_and_texts_that_none_expects_fail_no_importer() -> None:
     odd = [_attribute("service.name", stringValue="\ud800"), _attribute("n", intValue="²")]
     request = {"resourceSpans": [{"resource": {"attributes": odd}, "scopeSpans": [{"spans": SPANS}]}]}
     [started] = _of(_read(otel.read, json.dumps(request).encode()), "run.started")
-    assert started["config_snapshot"] == {"name": "agent", "service": "\ufffd"}
+    assert started["config_snapshot"] == {"name": "agent", "service": "\ufffd", "resource": {"n": "²"}}
     result = {"provider": "x", "latencyMs": 253402300799999}
     file = {"results": {"version": 3, "timestamp": "9999-12-31T23:59:59Z", "results": [result]}}
     assert len(_read(promptfoo.read, json.dumps(file).encode()).events) == 2
@@ -602,19 +602,14 @@ def test_a_line_keeps_its_microseconds() -> None:
 
 
 def test_what_is_no_span_is_refused() -> None:
-    """A line of logs or metrics, and whatever else stands where a span belongs; nothing is left out without a word."""
-    odd = {"resourceSpans": [3, {"scopeSpans": [{"spans": [4, SPANS[0]]}, {}]}, {"instrumentationLibrarySpans": []}]}
+    """Whatever stands where a span belongs; logs and metrics are left out, nothing without a word."""
+    odd = {"resourceSpans": [3, {"scopeSpans": [{"spans": [4, SPANS[0]]}, {}, 5]}, {"instrumentationLibrarySpans": []}]}
     lines = [odd, {"resourceLogs": []}, [1], {"resourceSpans": []}]
     found = _read(otel.read, b"\n".join(json.dumps(line).encode() for line in lines))
     assert [refused.item for refused in found.refused] == [
-        "line 1, span 1",
-        "line 1, span 2",
-        "line 1, span 4",
-        "line 1, span 5",
-        "line 2, span 1",
-        "line 3, span 1",
-    ]
-    assert {refused.reason for refused in found.refused} == {"it is no span of a request's resourceSpans"}
+        "line 1, span 1", "line 1, span 2", "line 1, span 4", "line 3, item 1"
+    ]  # fmt: skip
+    assert [word for word in found.words if not isinstance(word, Refused)] == [LeftOut("logs")]
     assert len(_of(found, "node.executed")) == 1
 
 

@@ -25,7 +25,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, Sampler, SamplingResult
-from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags, Tracer
+from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags, Tracer
 
 import siltstone
 from contracts.decode import decode
@@ -33,6 +33,7 @@ from contracts.event import Event
 from contracts.registry import topic_of
 from contracts.window import TimeWindow
 from docs.generate import SDK_TYPES
+from docs.pages.sdk_copies import sdk_copies
 from docs.pages.sdk_types import sdk_types
 from siltstone import _client, _worker, otel
 from siltstone._spool import Record, Spool, SpoolFull
@@ -184,6 +185,12 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> Kept:
 def test_types_are_the_contracts() -> None:
     """The generated module is what the generator writes."""
     assert SDK_TYPES.read_text() == sdk_types(), "run: make docs"
+
+
+def test_what_the_sdk_has_copies_of_is_what_producers_have() -> None:
+    """It reads spans as the importer does."""
+    for name, text in sdk_copies().items():
+        assert SDK_TYPES.with_name(name).read_text() == text, "run: make docs"
 
 
 def test_a_session_says_what_was_found_and_how_it_ended(kept: Kept) -> None:
@@ -468,6 +475,71 @@ def test_spans_are_a_run_with_its_nodes_tokens_and_model(kept: Kept) -> None:
     own = [json.loads(record.value)["traceparent"].split("-")[2] for record in kept.records]
     nodes = [format(span.get_span_context().span_id, "016x") for span in (chat, root)]
     assert (own[0], own[2:]) == (nodes[1], [nodes[0], *[nodes[1]] * 3])
+
+
+def _node_of(kept: Kept, name: str) -> dict[str, Any]:
+    events = [json.loads(record.value) for record in kept.records]
+    [node] = [event["data"] for event in events if event["data"].get("node_name") == name]
+    return dict(node)
+
+
+def test_a_failed_spans_error_is_what_its_exceptions_say(kept: Kept) -> None:
+    """Type, message and stack; its other events and its links stay with the node."""
+    tracer, _ = _traced()
+    with tracer.start_as_current_span("before") as before:
+        pass
+    link = Link(before.get_span_context(), {"why": "retried"})
+
+    def fails() -> None:
+        with tracer.start_as_current_span("chat", links=[link]) as chat:
+            chat.add_event("first token", {"after_ms": 12}, timestamp=1_772_000_000_000_000_000)
+            raise ValueError("bad thing")
+
+    with pytest.raises(ValueError, match="bad thing"):
+        fails()
+    node = _node_of(kept, "chat")
+    assert node["status"] == "failed"
+    assert node["error_message"].startswith("Traceback (most recent call last)")
+    assert node["error_message"].rstrip().endswith("ValueError: bad thing")
+    first, raised = node["state_snapshot"]["events"]
+    assert first == {"name": "first token", "time": "2026-02-25T06:13:20Z", "attributes": {"after_ms": 12}}
+    assert raised["attributes"]["exception.type"] == "ValueError"
+    [kept_link] = node["state_snapshot"]["links"]
+    assert kept_link["attributes"] == {"why": "retried"}
+    assert kept_link["span_id"] == format(before.get_span_context().span_id, "016x")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "events", "status"),
+    [
+        ({}, {}, "completed"),
+        ({"error.type": "timeout"}, {}, "failed"),
+        ({}, {"exception.type": "A"}, "completed"),
+        ({}, {"exception.type": "A", "exception.escaped": True}, "failed"),
+    ],
+)
+def test_a_span_whose_status_nobody_set_may_have_failed(
+    kept: Kept, attributes: dict[str, Any], events: dict[str, Any], status: str
+) -> None:
+    """By an error's type, or an exception that ended it; one that is only recorded was dealt with."""
+    tracer, _ = _traced()
+    with tracer.start_as_current_span("chat", attributes=attributes) as chat:
+        if events:
+            chat.add_event("exception", events)
+    assert _node_of(kept, "chat")["status"] == status
+
+
+def test_a_spans_numbers_may_be_texts_and_what_is_none_is_kept(kept: Kept) -> None:
+    """Costs are summed up as tokens are, to the digit."""
+    tracer, _ = _traced()
+    with tracer.start_as_current_span("agent"):
+        for cost in ("0.1", "0.2"):
+            said = {"gen_ai.usage.input_tokens": "50", "gen_ai.usage.output_tokens": "many", "gen_ai.usage.cost": cost}
+            with tracer.start_as_current_span(f"chat {cost}", attributes=said):
+                pass
+    [finished] = [event.data for event in kept.events() if event.type.noun_verb == "run.finished"]
+    assert (finished.tokens_input, str(finished.cost_usd)) == (100, "0.3")  # type: ignore[attr-defined]
+    assert _node_of(kept, "chat 0.1")["state_snapshot"]["not_understood"] == {"gen_ai.usage.output_tokens": "many"}
 
 
 def _traced(sampler: Sampler = ALWAYS_ON) -> tuple[Tracer, SiltstoneSpanProcessor]:

@@ -8,7 +8,8 @@
 A span without a parent in this process is a run, and what is under it are its nodes. The run's id is the trace's; with
 a parent in another process it is the trace's, a hyphen and the span's, for a trace has several such runs. Models and
 tokens come from GenAI's attributes (`gen_ai.*`). A span's tokens are those of its children, where they have any, else
-its own: an agent's span may carry the sum of its models'. Spans that are not sampled are left out.
+its own: an agent's span may carry the sum of its models'. A failed span's error is what its exceptions say; events and
+links stay in the node's `state_snapshot`. Spans that are not sampled are left out.
 """
 
 import datetime as dt
@@ -18,16 +19,20 @@ import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
-from opentelemetry.trace import SpanContext, StatusCode
+from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
+from opentelemetry.trace import Link, SpanContext, StatusCode
 
-from siltstone import _client
+from siltstone import _client, _spans
+from siltstone._storable import storable
 
 MAX_SPANS = 10_000  # that have begun and not ended; beyond it the oldest are forgotten, and have no run.finished
 MAX_ATTRIBUTES_BYTES = 64 * 1024
+MAX_MODEL, MAX_PROVIDER, MAX_SHOWN = 100, 50, 4_096  # characters
+_FAILED = {StatusCode.UNSET: None, StatusCode.OK: False, StatusCode.ERROR: True}
 _NAMESPACE = uuid.UUID("0d7f0a1e-6f0e-4a51-8f0f-3f6a0c2d9b11")
 
 _lock = threading.RLock()
@@ -43,12 +48,12 @@ class _Run:
 
 @dataclass(slots=True, eq=False)
 class _Open:
-    """A span that has begun; `below` are its children's tokens."""
+    """A span that has begun; `below` are its children's tokens and cost."""
 
     run: _Run
     parent: "_Open | None"
     is_open: bool = True
-    below: dict[str, int] = field(default_factory=dict)
+    below: dict[str, int | Decimal] = field(default_factory=dict)
 
     def around(self) -> "_Open | None":
         """The nearest span around it that has not ended."""
@@ -79,7 +84,12 @@ class SiltstoneSpanProcessor(SpanProcessor):
                 self._forget(next(iter(self._spans)))
             begun = self._begin(span.context, span.parent)
         if _is_root(span):
-            data = {"kind": "agent", "source": "otel", "external_ref": _trace(span.context)}
+            data = {
+                "kind": "agent",
+                "source": "otel",
+                "external_ref": _trace(span.context),
+                "config_snapshot": {"name": span.name, "resource": _small(dict(span.resource.attributes))},
+            }
             self._emit("run.started", span.context, begun.run, "", span.start_time, data)
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -88,11 +98,12 @@ class SiltstoneSpanProcessor(SpanProcessor):
         if context is None or not context.trace_flags.sampled:
             return
         attributes = dict(span.attributes or {})
+        used = _spans.usage(attributes)
         with _lock:
             known = self._spans.get((context.trace_id, context.span_id))
             run = known.run if known else self._run_of(context)
-            tokens = _tokens(attributes) | (known.below if known else {})
-            _name(run, attributes)
+            tokens = _tokens(used) | (known.below if known else {})
+            _name(run, used)
             if known:
                 self._forget((context.trace_id, context.span_id))
                 if outer := known.around():
@@ -100,12 +111,13 @@ class SiltstoneSpanProcessor(SpanProcessor):
                         outer.below[name] = outer.below.get(name, 0) + count
         if self._every or _is_root(span) or any(name.startswith("gen_ai.") for name in attributes):
             label = format(context.span_id, "016x")
-            self._emit("node.executed", context, run, label, span.end_time, _node(span, attributes))
+            self._emit("node.executed", context, run, label, span.end_time, _node(span, attributes, used))
         if known and _is_root(span):
             about = {"provider": run.provider, "model": run.model}
             if any(about.values()):
                 self._emit("run.updated", context, run, "", span.end_time, about)
-            self._emit("run.finished", context, run, "", span.end_time, _ended(span) | tokens)
+            ended = _ended(span, attributes) | _told(tokens)
+            self._emit("run.finished", context, run, "", span.end_time, ended)
 
     def _begin(self, context: SpanContext, parent: SpanContext | None) -> _Open:
         key = (context.trace_id, context.span_id)
@@ -155,47 +167,66 @@ def _trace(context: SpanContext) -> str:
     return format(context.trace_id, "032x")
 
 
-def _node(span: ReadableSpan, attributes: Mapping[str, Any]) -> dict[str, Any]:
-    parent = format(span.parent.span_id, "016x") if span.parent else None
-    return _ended(span) | {
+def _node(span: ReadableSpan, attributes: Mapping[str, Any], used: _spans.Usage) -> dict[str, Any]:
+    scope = span.instrumentation_scope
+    kept = {
+        "parent_span_id": format(span.parent.span_id, "016x") if span.parent else None,
+        "kind": span.kind.name.lower(),
+        "attributes": _small(attributes),
+        "scope": {"name": scope.name, "version": scope.version} if scope else None,
+        "events": storable([_event(event) for event in span.events], MAX_ATTRIBUTES_BYTES),
+        "links": storable([_link(link) for link in span.links], MAX_ATTRIBUTES_BYTES),
+        "dropped_attributes": span.dropped_attributes,
+        "dropped_events": span.dropped_events,
+        "dropped_links": span.dropped_links,
+        "not_understood": {wrong.name: str(wrong.value)[:MAX_SHOWN] for wrong in used.not_read},
+    }
+    return _ended(span, attributes) | {
         "node_name": span.name,
         "started_at": _moment(span.start_time or 0),
-        "state_snapshot": {"parent_span_id": parent, "attributes": _small(attributes)},
+        "state_snapshot": {name: value for name, value in kept.items() if value},
     }
 
 
-def _ended(span: ReadableSpan) -> dict[str, Any]:
-    failed = span.status.status_code is StatusCode.ERROR
+def _event(event: Event) -> dict[str, Any]:
+    at = _moment(event.timestamp).isoformat().replace("+00:00", "Z")
+    return {"name": event.name, "time": at, "attributes": dict(event.attributes or {})}
+
+
+def _link(link: Link) -> dict[str, Any]:
+    span = format(link.context.span_id, "016x")
+    return {"trace_id": _trace(link.context), "span_id": span, "attributes": dict(link.attributes or {})}
+
+
+def _ended(span: ReadableSpan, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """How a span ended, of which OpenTelemetry's status says nothing unless somebody set it."""
+    events = [_spans.Happened(event.name, event.attributes or {}) for event in span.events]
+    failed = _spans.has_failed(_FAILED[span.status.status_code], events, attributes)
     return {
         "status": "failed" if failed else "completed",
         "duration_ms": max(0, ((span.end_time or 0) - (span.start_time or 0)) // 1_000_000),
-        "error_message": span.status.description if failed else None,
+        "error_message": _spans.failure(span.status.description, events, attributes) if failed else None,
     }
 
 
-def _tokens(attributes: Mapping[str, Any]) -> dict[str, int]:
-    """What a span says of its own tokens, where it has any."""
-    found = {
-        name: next((attributes[key] for key in keys if isinstance(attributes.get(key), int)), 0)
-        for name, keys in {
-            "tokens_input": ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"),
-            "tokens_output": ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"),
-        }.items()
-    }
-    return {name: count for name, count in found.items() if count > 0}
+def _tokens(used: _spans.Usage) -> dict[str, int | Decimal]:
+    """What a span says of its own tokens and cost, where it has any."""
+    cost = None if used.cost_usd is None else Decimal(used.cost_usd)
+    found = {"tokens_input": used.tokens_input, "tokens_output": used.tokens_output, "cost_usd": cost}
+    return {name: count for name, count in found.items() if count}
 
 
-def _name(run: _Run, attributes: Mapping[str, Any]) -> None:
+def _told(tokens: Mapping[str, int | Decimal]) -> dict[str, int | str]:
+    return {name: format(count, "f") if isinstance(count, Decimal) else count for name, count in tokens.items()}
+
+
+def _name(run: _Run, used: _spans.Usage) -> None:
     """The run's model is the first that a span names, with its provider: a framework's spans name the framework."""
-    model = _text(attributes, 100, "gen_ai.response.model", "gen_ai.request.model")
-    provider = _text(attributes, 50, "gen_ai.provider.name", "gen_ai.system")
+    model = used.model and used.model[:MAX_MODEL]
+    provider = used.provider and used.provider[:MAX_PROVIDER]
     if model and not run.model:
         run.model, run.provider = model, provider or run.provider
     run.provider = run.provider or provider
-
-
-def _text(attributes: Mapping[str, Any], most: int, *names: str) -> str | None:
-    return next((str(attributes[name])[:most] for name in names if attributes.get(name)), None)
 
 
 def _moment(nanoseconds: int) -> dt.datetime:
