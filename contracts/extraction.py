@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import UNSET, field
 
 from contracts.event_type import TIME, Family, Rank, event
-from contracts.fields import Count, Data, Flag, Integer, Json, JsonObject, Label, Maybe, Name, Optional, Text
+from contracts.fields import Count, Data, Flag, Integer, Json, JsonObject, Label, Maybe, Name, Optional, Text, Timestamp
 
 _session = partial(event, family=Family.extraction, log="session_event", about="session")
 
@@ -34,11 +34,12 @@ class SessionStarted(_SessionPaths, kw_only=True):
 
 @_session("session.updated", merges=True)
 class SessionUpdated(_SessionPaths):
-    """Fields of a session became known, or changed."""
+    """Fields of a session became known, or changed; also that it ended, where nobody knows with which exit code."""
 
     agent_name: Maybe[Name] = UNSET
     state: Maybe[Text] = UNSET
     exit_code: Maybe[Integer] = UNSET
+    ended_at: Maybe[Timestamp] = UNSET
     metadata: Optional[JsonObject] = UNSET
     total_lines_processed: Maybe[Count] = UNSET
     total_feedback_outcomes: Maybe[Count] = UNSET

@@ -21,11 +21,10 @@ from producers.imports.imported import (
     timeline,
 )
 from producers.imports.otlp import Span, spans_of
-from producers.recognised import recognised
+from producers.recognised import MAX_BEGINNING, otherwise
 from producers.timeline import Timeline
 
 KIND = "otel"
-MAX_BEGINNING = 4_096
 
 T = TypeVar("T", int, Decimal)
 
@@ -36,7 +35,7 @@ def read(file: BinaryIO, name: str, origin: Origin) -> Iterator[Item]:
     A line or span that is none is refused; a span that came before is counted. Raises Unreadable for a file in which
     there is nothing of OTLP.
     """
-    hint = recognised(file.read(MAX_BEGINNING))
+    hint = otherwise(file.read(MAX_BEGINNING), "otel")
     file.seek(0)
     if hint:
         raise Unreadable(f"{name} is not OTLP's JSON: {hint}")

@@ -9,7 +9,7 @@ from defusedxml.ElementTree import fromstring
 
 from producers.account import Remark
 from producers.imports.imported import Unreadable
-from producers.recognised import recognised
+from producers.recognised import otherwise
 from producers.storable import REPLACEMENT
 
 MAX_BEGINNING = 65_536
@@ -29,7 +29,7 @@ def tree(content: bytes, name: str) -> tuple[Element, list[Remark]]:
         try:
             root = _parsed(mended)
         except (ParseError, DefusedXmlException, ValueError, LookupError):
-            hint = recognised(content[:MAX_BEGINNING])
+            hint = otherwise(content[:MAX_BEGINNING], "junit")
             said = f"; {hint}" if hint else ""
             raise Unreadable(f"{name} is not XML that can be read: {error}"[:300] + said) from None
         reason = "are shown as U+FFFD: XML does not have them"

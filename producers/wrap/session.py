@@ -68,7 +68,7 @@ class Session:
                 self._tell("cut", {"incomplete": frame.data.decode()})
             case Kind.ENDED:
                 self._finish()
-                self._complete(int(frame.data))
+                self._complete(int(frame.data) if frame.data else None)
                 self.has_ended = True
 
     def pass_time(self, now_us: int) -> None:
@@ -138,12 +138,16 @@ class Session:
         for error in self._errors.end():
             self._record(f"error:{error.line_number}", reported(error))
 
-    def _complete(self, exit_code: int) -> None:
+    def _complete(self, exit_code: int | None) -> None:
+        """The end; where nobody knows the exit code, no success is made of that."""
         if left_out := {p: n - MAX_OF_A_PATTERN for p, n in self._found.items() if n > MAX_OF_A_PATTERN}:
             self._tell("counted", {"counted_only": left_out})
         recorded = sum(min(n, MAX_OF_A_PATTERN) for n in self._found.values())
         totals = {"total_lines_processed": self._lines, "total_extraction_events": recorded}
-        self._add("session.completed", "", {"exit_code": exit_code, **totals})
+        if exit_code is None:
+            self._add("session.updated", "ended", {"state": "ended", "ended_at": self._timeline.now(), **totals})
+        else:
+            self._add("session.completed", "", {"exit_code": exit_code, **totals})
 
     def _record(self, label: str, data: dict[str, Any], match: Match | None = None) -> None:
         name = data["pattern"]

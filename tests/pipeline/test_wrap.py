@@ -218,7 +218,7 @@ async def test_no_secret_reaches_the_topic_or_a_table(installation: Installation
 
 
 async def test_a_replayed_log_is_stored_once(installation: Installation) -> None:
-    """The same file twice changes nothing; a cast keeps its times; --dry-run sends nothing."""
+    """The same file twice changes nothing; a cast keeps its times, and has no exit code; --dry-run sends nothing."""
     await ready(installation)
     cast = installation.folder / "agent.cast"
     cast.write_text(
@@ -232,7 +232,8 @@ async def test_a_replayed_log_is_stored_once(installation: Installation) -> None
     for _ in range(2):
         done = wrap(installation, "--replay", str(cast), "--agent", "codex")
         assert done.returncode == 0, done.stderr
-    session = await session_of(installation, "completed")
+    session = await session_of(installation, "ended")
+    assert (session["exit_code"], session["ended_at"].timestamp()) == (None, pytest.approx(1790000002.5, abs=0.005))
     assert (session["events"], session["agent_name"], session["started_at"].timestamp()) == (5, "codex", 1790000000)
 
 

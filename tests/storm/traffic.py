@@ -172,6 +172,7 @@ class Traffic:
             else:
                 more = {"agent_name": self._maybe(agent.upper()), "total_lines_processed": self._maybe(line * 7)}
                 more |= {"total_extraction_events": self._maybe(line), "metadata": self._maybe(self._object())}
+                more |= {"ended_at": self._base.isoformat()} if line % 5 == 0 else {}
                 yield tell("session.updated", session, _not_null(more, "metadata"))
         if draw.random() < 0.8:
             yield tell("session.completed", session, {"exit_code": draw.choice((0, 1, -9))})

@@ -32,7 +32,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     name: tuple(fields.split())
     for name, fields in {
         "session.started": _SESSION,
-        "session.updated": f"{_SESSION} state exit_code metadata {_TOTALS}",
+        "session.updated": f"{_SESSION} state exit_code ended_at metadata {_TOTALS}",
         "session.state_changed": "state exit_code metadata",
         "session.completed": f"exit_code {_TOTALS}",
         "session.deleted": "",
@@ -57,7 +57,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 }
 RENAMED: Mapping[str, str] = {"total_extraction_events": "reported_extraction_events", "set": "changes"}
 NUMERIC = {"amount", "cost_usd"}
-TIMES = {"started_at", "sla_deadline"}
+TIMES = {"started_at", "ended_at", "sla_deadline"}
 JSON = {
     *("spec", "canvas_state", "set", "payload", "metadata", "context", "tool_calls", "raw_response", "results_summary"),
     *("error_info", "config_snapshot", "assertion_value", "actual_value", "state_snapshot"),

@@ -4,7 +4,6 @@ import itertools
 import json
 import resource
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from producers.text_findings import code_blocks
-from producers.wrap.frames import About, Frame, Kind, UnreadableRecording, recording
+from producers.wrap.frames import About, Frame, Kind
 from producers.wrap.journal import Journal, Reader, Saved, begin, fingerprints, saved_in
 from producers.wrap.masking import Masker
 from producers.wrap.patterns import load
@@ -258,69 +257,6 @@ def test_secrets_are_known_again_by_a_salted_digest() -> None:
     assert known != fingerprints({"A_TOKEN": "secret-value"}, ["A_TOKEN"], "s-2")
     assert known != fingerprints({}, ["A_TOKEN"], "s-1")
     assert "secret-value" not in str(known)
-
-
-def test_casts_of_both_versions_and_plain_logs_are_read(tmp_path: Path) -> None:
-    """Version 3 has intervals for times; a plain log has neither times nor a window."""
-    two, three, plain = tmp_path / "2.cast", tmp_path / "3.cast", tmp_path / "x.log"
-    two.write_text(
-        '{"version": 2, "width": 100, "height": 30, "timestamp": 1700000000}\n'
-        '[0.5, "o", "a\\r\\n"]\n[2.5, "r", "90x20"]\n[3, "i", "x"]\n'
-    )
-    three.write_text(
-        '{"version": 3, "term": {"cols": 70, "rows": 20}}\n# a comment\n'
-        '[0.5, "o", "a"]\n[2.0, "o", "b"]\n[1, "x", "2"]\n'
-    )
-    plain.write_bytes(b"a\nb")
-    second = recording(two)
-    assert (second.columns, second.rows, second.started.year) == (100, 30, 2023)
-    assert list(second.frames) == [_output(0.5, "a\r\n"), Frame(2_500_000, Kind.RESIZE, b"90 20")]
-    third = recording(three)
-    assert (third.columns, third.rows) == (70, 20)
-    assert list(third.frames) == [_output(0.5, "a"), _output(2.5, "b"), Frame(3_500_000, Kind.ENDED, b"2")]
-    assert list(recording(plain).frames) == [_output(0, "a\nb")]
-    assert recording(plain).started == recording(plain).started
-
-
-def test_a_cast_that_is_none_says_which_line(tmp_path: Path) -> None:
-    """Another version is refused at once, a broken line when it is reached."""
-    (tmp_path / "1.cast").write_text('{"version": 1, "width": 80}')
-    with pytest.raises(UnreadableRecording, match="version 1; 2 and 3 can be replayed"):
-        recording(tmp_path / "1.cast")
-    (tmp_path / "2.cast").write_text('{"version": 2, "width": 80, "height": 24}\n[0, "o", "a"]\n[0, "o"\n')
-    frames = recording(tmp_path / "2.cast").frames
-    assert next(frames) == _output(0, "a")
-    with pytest.raises(UnreadableRecording, match=r"2\.cast, line 3"):
-        next(frames)
-
-
-@pytest.mark.parametrize("timestamp", [10**20, 253_402_300_799, -99_999_999_999, "soon", None])
-def test_a_cast_whose_time_is_none_begins_as_one_without(tmp_path: Path, timestamp: object) -> None:
-    """Beyond the year 3000, before 1970, or no number: its bytes make the start."""
-    header = {"version": 2, "width": 80, "height": 24, "timestamp": timestamp, "title": "a\ud800b"}
-    (tmp_path / "x.cast").write_text(json.dumps(header) + '\n[0, "o", "a"]\n')
-    cast = recording(tmp_path / "x.cast")
-    assert (cast.started.date(), cast.title) == (datetime(2024, 1, 1, tzinfo=UTC).date(), "a\ud800b")
-    masked = Masker({})(cast.title or "")
-    events = _events(*cast.frames, about=replace(ABOUT, started=cast.started, metadata={"title": masked}))
-    assert events[1]["data"]["metadata"] == {"title": "a\ufffdb"}
-
-
-@pytest.mark.parametrize("time", ["1e300", "4000000000", "1e999"])
-@pytest.mark.parametrize("header", ['{"version": 2, "width": 80}', '{"version": 3, "term": {}}'])
-def test_a_cast_that_lasts_too_long_says_which_line(tmp_path: Path, header: str, time: str) -> None:
-    """A time that no event can have is no event of a terminal."""
-    (tmp_path / "x.cast").write_text(f'{header}\n[0, "o", "a"]\n[{time}, "o", "b"]\n')
-    frames = recording(tmp_path / "x.cast").frames
-    assert next(frames) == _output(0, "a")
-    with pytest.raises(UnreadableRecording, match=r"x\.cast, line 3"):
-        next(frames)
-
-
-def test_no_time_of_a_cast_goes_back(tmp_path: Path) -> None:
-    """An interval below zero is none."""
-    (tmp_path / "x.cast").write_text('{"version": 3, "term": {}}\n[1, "o", "a"]\n[-5, "o", "b"]\n[1, "o", "c"]\n')
-    assert list(recording(tmp_path / "x.cast").frames) == [_output(1, "a"), _output(1, "b"), _output(2, "c")]
 
 
 def test_blocks_are_those_of_the_text() -> None:

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -10,8 +12,11 @@ from typing import Annotated
 import typer
 
 from contracts.window import TimeWindow
+from producers.account import Refused
 from workers.cli.environment import settings
 from workers.cli.terminal import Exit, Output, fail, print_rows, printable, say
+
+SHOWN = 20  # words on a recording that are said; the rest are counted
 
 spool = typer.Typer(no_args_is_help=True)
 
@@ -40,6 +45,10 @@ def wrap(
     mask: Annotated[bool, typer.Option(help="Replace secrets before anything is sent.")] = True,  # noqa: FBT002
     wait: Annotated[bool, typer.Option("--wait", help="Wait, at the end, until everything was sent.")] = False,  # noqa: FBT002
     replay: Annotated[Path | None, typer.Option(help="A recorded log in the place of a command.")] = None,
+    start: Annotated[
+        datetime | None,
+        typer.Option(help="With --replay: when it began, where the log has no time that is understood."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --replay: print the events, send none.")] = False,  # noqa: FBT002
     output: Annotated[Output, typer.Option("-o", "--output", help="With --replay: how to print.")] = Output.table,
 ) -> None:
@@ -54,6 +63,8 @@ def wrap(
         fail("give the command to run, siltstone wrap -- COMMAND…, or a recorded log by --replay", Exit.USAGE)
     if dry_run and command:
         fail("--dry-run is for --replay: a command is run, and what it prints is recorded", Exit.USAGE)
+    if start and command:
+        fail("--start is for --replay: a command begins now", Exit.USAGE)
     if tenant is None:
         fail("name the tenant by --tenant or SILTSTONE_TENANT", Exit.USAGE)
     read, work = settings(), _module("command")
@@ -61,10 +72,11 @@ def wrap(
     try:
         if command:
             work.run(command, wish, read)
-        session, events = work.replayed(replay, wish)
+        begin = start.replace(tzinfo=UTC) if start and start.tzinfo is None else start
+        replayed = work.replayed(replay, wish, begin)
     except work.NotWrapped as error:
         fail(printable(str(error)), Exit.USAGE)
-    lines = (json.dumps(event, ensure_ascii=False).encode() for event in events)
+    lines = (json.dumps(event, ensure_ascii=False).encode() for event in replayed.events)
     try:
         if dry_run:
             sys.stdout.writelines(line.decode() + "\n" for line in lines)
@@ -75,7 +87,19 @@ def wrap(
         show(send(read, outgoing(lines, Defaults(topic_prefix=read.topic_prefix), window, check=True), None), output)
     except work.UnreadableRecording as error:
         fail(f"{printable(str(error))}; the session ends where it was cut", Exit.SOME_FAILED)
-    say(f"session {session.id}")
+    finally:
+        _say_of(replayed.words)
+    say(f"session {replayed.session.id}")
+    if any(isinstance(word, Refused) for word in replayed.words):
+        fail(f"{replay} was not replayed whole", Exit.SOME_FAILED)
+
+
+def _say_of(words: Sequence[object]) -> None:
+    """What a recording holds beside what its session shows."""
+    for word in words[:SHOWN]:
+        say(printable(str(word)))
+    if len(words) > SHOWN:
+        say(f"… and {len(words) - SHOWN} more")
 
 
 @spool.callback()

@@ -10,17 +10,19 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from contracts.envelope import TENANT_PATTERN
 from contracts.refusal import Refusal
 from contracts.window import TimeWindow
+from producers.account import Word
 from producers.event_lines import Defaults, record_of
 from producers.wrap import terminal
-from producers.wrap.frames import Frame, Kind, Recording, UnreadableRecording, recording
 from producers.wrap.journal import Saved, begin, fingerprints, new_id
 from producers.wrap.masking import Masker, NoMasker, secret_names
 from producers.wrap.patterns import BadPatterns, Patterns, load
+from producers.wrap.recorded import UnreadableRecording
+from producers.wrap.recordings import Recording, recording
 from producers.wrap.session import Session
 from workers.settings import Settings
 from workers.wrap import behind
@@ -70,19 +72,25 @@ def run(command: list[str], wish: Wish, settings: Settings) -> NoReturn:
     os.execv(sys.executable, [*own, *command])  # noqa: S606 - the command that the user gave
 
 
-def replayed(file: Path, wish: Wish) -> tuple[Session, Iterator[dict[str, Any]]]:
-    """The session of a recorded log, and its events. Raises NotWrapped for a file that cannot be read."""
+class Replayed(NamedTuple):
+    """The session of a recorded log, its events, and a word on what is none of them, whole once they were read."""
+
+    session: Session
+    events: Iterator[dict[str, Any]]
+    words: list[Word]
+
+
+def replayed(file: Path, wish: Wish, start: datetime | None = None) -> Replayed:
+    """A recorded log as a session; `start` where it has no time. Raises NotWrapped for a file that cannot be read."""
     _, patterns = _patterns(wish.patterns)
     try:
-        recorded = recording(file)
+        recorded = recording(file, start)
     except OSError as error:
         raise NotWrapped(f"{file} cannot be read: {error.strerror}") from None
     except UnreadableRecording as error:
         raise NotWrapped(str(error)) from None
-    mask = Masker(dict(os.environ)) if wish.mask else NoMasker()
-    told = {"replayed": mask.text(_readable(file.name))}
-    if recorded.title:
-        told["title"] = mask.text(recorded.title)
+    mask = Masker(dict(os.environ) | _variables(recorded)) if wish.mask else NoMasker()
+    told = {"replayed": mask.text(_readable(file.name)), **_masked(recorded.metadata, mask)}
     about = replace(
         _saved([], wish, wish.agent or "replay", None).about(),
         key=recorded.key,
@@ -92,7 +100,26 @@ def replayed(file: Path, wish: Wish) -> tuple[Session, Iterator[dict[str, Any]]]
         metadata=told,
     )
     session = Session(about, patterns, mask)
-    return session, _events(session, recorded)
+    return Replayed(session, _events(session, recorded), recorded.words)
+
+
+def _variables(recorded: Recording) -> dict[str, str]:
+    """The environment that a recording names: its secrets are masked as those of our own."""
+    found = recorded.metadata.get("env")
+    return {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, dict) else {}
+
+
+def _masked(value: Any, mask: Masker | NoMasker) -> Any:
+    """JSON whose texts are masked."""
+    match value:
+        case str():
+            return mask.text(value)
+        case list():
+            return [_masked(item, mask) for item in value]
+        case dict():
+            return {name: _masked(held, mask) for name, held in value.items()}
+        case _:
+            return value
 
 
 def _open_streams() -> None:
@@ -156,14 +183,13 @@ def _check(saved: Saved, settings: Settings, patterns: Patterns) -> None:
 
 
 def _events(session: Session, recorded: Recording) -> Iterator[dict[str, Any]]:
-    """The events of a recording; one without an end of the program ends with 0, at its last frame."""
-    at_us = 0
+    """The events of a recording. Where it breaks off its session is abandoned; then UnreadableRecording goes on."""
     yield from session.take()
-    for frame in recorded.frames:
-        session.feed(frame)
-        at_us = frame.at_us
+    try:
+        for frame in recorded.frames:
+            session.feed(frame)
+            yield from session.take()
+    except UnreadableRecording:
+        session.abandon()
         yield from session.take()
-        if frame.kind is Kind.ENDED:
-            return
-    session.feed(Frame(at_us, Kind.ENDED, b"0"))
-    yield from session.take()
+        raise

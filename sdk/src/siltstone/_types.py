@@ -307,7 +307,7 @@ class SessionStarted(TypedDict, total=False):
 
 
 class SessionUpdated(TypedDict, total=False):
-    """Fields of a session became known, or changed."""
+    """Fields of a session became known, or changed; also that it ended, where nobody knows with which exit code."""
 
     environment: str | None
     stdout_log_path: str | None
@@ -317,6 +317,7 @@ class SessionUpdated(TypedDict, total=False):
     agent_name: str | None
     state: str | None
     exit_code: int | None
+    ended_at: datetime | str | None
     metadata: dict[str, Any]
     total_lines_processed: int | None
     total_feedback_outcomes: int | None
