@@ -3,7 +3,7 @@
 from typing import Any
 
 from producers.storable import clean, cut
-from producers.text_findings import RISK, CodeBlock, ErrorLine
+from producers.text_findings import MAX_LINE_CHARACTERS, MAX_MATCH_CHARACTERS, RISK, CodeBlock, ErrorLine
 
 MAX_CODE_BYTES = 768 * 1024  # as ASCII JSON; with the envelope and its context an event stays under 1 MiB
 
@@ -22,6 +22,25 @@ def captured(agent: str, block: CodeBlock, context: dict[str, Any]) -> dict[str,
         "line_end": block.line_end,
         "context": context,
         "parseable": block.parseable,
+    }
+
+
+def edited(agent: str, block: CodeBlock, context: dict[str, Any]) -> dict[str, Any]:
+    """The data of an extraction.recorded of an edit: the file that it names, and all of it in the metadata."""
+    content = cut(clean(block.content), MAX_CODE_BYTES)
+    first = content.partition("\n")[0].strip()
+    file = block.before if first[:5] in ("<<<<<", "-----") else first
+    context = context | {"content": content, "closed": block.closed, "line_end": block.line_end}
+    if len(content) < block.characters:
+        context["cut_from_characters"] = block.characters
+    return {
+        "agent_name": agent,
+        "event_type": "file_edit",
+        "pattern": "search_replace",
+        "matched_value": (file and clean(file).strip("`*:# ")[:MAX_MATCH_CHARACTERS]) or None,
+        "original_line": first[:MAX_LINE_CHARACTERS],
+        "line_number": block.line_start,
+        "metadata": context,
     }
 
 

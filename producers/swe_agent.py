@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from producers.found import captured, reported
+from producers.account import Word
+from producers.found import captured, edited, reported
 from producers.storable import clean, cut, json_bytes, storable
 from producers.swe_agent_file import Recording, Step, UnreadableTrajectory, read
 from producers.text_findings import READABLE, ErrorLine, code_blocks, errors, lines_of
@@ -17,7 +18,6 @@ from producers.timeline import Timeline
 
 __all__ = ["UnreadableTrajectory", "count_by_type", "events"]
 
-AGENT = "swe-agent"
 SUCCESS = "submitted"  # "submitted (exit_cost)" and the like were handed in for an agent that was stopped
 NO_EXIT_STATUS = "no_exit_status"
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)  # the day that runs are put on: the files have no date
@@ -32,6 +32,14 @@ MAX_JSON_BYTES = 256 * 1024
 MAX_ACTION_BYTES = 128 * 1024
 MAX_NAME_CHARACTERS = 255
 MAX_MODEL_CHARACTERS = 100
+
+
+class _Timeline(Timeline):
+    """Events about the run of one agent."""
+
+    def __init__(self, agent: str, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.agent = agent
 
 
 def events(
@@ -50,13 +58,20 @@ def events(
     """
     if start is not None and start.utcoffset() is None:
         raise ValueError(f"The start {start.isoformat()} has no offset from UTC: add one, such as Z.")
+    return accounted(content, name=name, tenant=tenant, source=source, start=start)[0]
+
+
+def accounted(
+    content: bytes, *, name: str, tenant: str, source: str, start: datetime | None
+) -> tuple[list[dict[str, Any]], list[Word]]:
+    """The same, and a word on everything in the file that none of them holds."""
     recording = read(content, name=name)
     digest = hashlib.sha256(content).digest()
     if start is None:
         start = EPOCH + timedelta(milliseconds=int.from_bytes(digest[-8:]) % DAY_MS)
-    timeline = Timeline(digest, tenant, source, start.astimezone(UTC))
+    timeline = _Timeline(recording.agent, digest, tenant, source, start.astimezone(UTC))
     _record(recording, timeline)
-    return timeline.events
+    return timeline.events, recording.words
 
 
 def count_by_type(events: Iterable[dict[str, Any]]) -> dict[str, int]:
@@ -64,19 +79,23 @@ def count_by_type(events: Iterable[dict[str, Any]]) -> dict[str, int]:
     return dict(sorted(Counter(event["type"] for event in events).items()))
 
 
-def _record(recording: Recording, timeline: Timeline) -> None:
+def _record(recording: Recording, timeline: _Timeline) -> None:
     _start(recording, timeline)
     for number, step in enumerate(recording.steps, 1):
         _step(step, number, timeline)
     status = recording.exit_status or NO_EXIT_STATUS
-    if status != SUCCESS:
+    if not _is_success(status):
         _exception(recording, status, timeline)
     _finish(recording, status, timeline)
 
 
-def _start(recording: Recording, timeline: Timeline) -> None:
+def _is_success(status: str) -> bool:
+    return status.lower() == SUCCESS  # as mini-swe-agent writes it, with a capital
+
+
+def _start(recording: Recording, timeline: _Timeline) -> None:
     environment = recording.environment[:MAX_NAME_CHARACTERS] if recording.environment else None
-    timeline.add("session.started", timeline.session, "", {"agent_name": AGENT, "environment": environment})
+    timeline.add("session.started", timeline.session, "", {"agent_name": timeline.agent, "environment": environment})
     model = recording.config.get("model", {}).get("name")
     config = {"session_id": timeline.session} | storable(recording.config, MAX_JSON_BYTES)
     timeline.add(
@@ -86,14 +105,14 @@ def _start(recording: Recording, timeline: Timeline) -> None:
         {
             "kind": "agent",
             "model": clean(model)[:MAX_MODEL_CHARACTERS] if isinstance(model, str) else None,
-            "source": AGENT,
+            "source": timeline.agent,
             "external_ref": recording.external_ref[:MAX_NAME_CHARACTERS] if recording.external_ref else None,
             "config_snapshot": config,
         },
     )
 
 
-def _step(step: Step, number: int, timeline: Timeline) -> None:
+def _step(step: Step, number: int, timeline: _Timeline) -> None:
     """What the agent said and did comes at the step's start, what it met and the node at its end."""
     started_at, started_ms = timeline.now(), timeline.now_ms
     _said(step, number, timeline)
@@ -115,11 +134,12 @@ def _step(step: Step, number: int, timeline: Timeline) -> None:
             "duration_ms": step.duration_ms,
             "state_snapshot": None if step.state is None else storable(step.state, MAX_JSON_BYTES),
             "error_message": failure,
+            "not_understood": step.not_understood or None,
         },
     )
 
 
-def _said(step: Step, number: int, timeline: Timeline) -> None:
+def _said(step: Step, number: int, timeline: _Timeline) -> None:
     """Record the code and the errors in what the agent said.
 
     A response begins with its thought as a rule: a thought is read where it stands nowhere else.
@@ -130,14 +150,19 @@ def _said(step: Step, number: int, timeline: Timeline) -> None:
             _error(error, field, number, {}, timeline)
 
 
-def _shown_code(text: str, field: str, number: int, timeline: Timeline) -> None:
-    """Record the fenced blocks of a text."""
+def _shown_code(text: str, field: str, number: int, timeline: _Timeline) -> None:
+    """Record the fenced blocks of a text: code, or edits of files."""
     for block in code_blocks(text):
+        if block.is_edit:
+            context = {"step": number, "field": field}
+            label = f"edit:{number}:{field}:{block.line_start}"
+            timeline.add("extraction.recorded", timeline.session, label, edited(timeline.agent, block, context))
+            continue
         timeline.add(
             "code_block.captured",
             timeline.session,
             f"{number}:{field}:{block.line_start}",
-            captured(AGENT, block, {"step": number, "field": field}),
+            captured(timeline.agent, block, {"step": number, "field": field}),
         )
 
 
@@ -148,7 +173,7 @@ def _spoken(step: Step) -> dict[str, str]:
     return spoken
 
 
-def _did(step: Step, number: int, command: str, timeline: Timeline) -> None:
+def _did(step: Step, number: int, command: str, timeline: _Timeline) -> None:
     metadata: dict[str, Any] = {"step": number}
     for field, text, limit in (
         ("action", step.action, MAX_ACTION_BYTES),
@@ -170,7 +195,7 @@ def _did(step: Step, number: int, command: str, timeline: Timeline) -> None:
     )
 
 
-def _met(step: Step, number: int, command: str, timeline: Timeline) -> str | None:
+def _met(step: Step, number: int, command: str, timeline: _Timeline) -> str | None:
     """Record the code and the errors of the observation; return the first that makes the step a failure."""
     failure = None
     _shown_code(step.observation, "observation", number, timeline)
@@ -181,7 +206,7 @@ def _met(step: Step, number: int, command: str, timeline: Timeline) -> str | Non
     return failure
 
 
-def _error(error: ErrorLine, field: str, number: int, known: dict[str, str], timeline: Timeline) -> None:
+def _error(error: ErrorLine, field: str, number: int, known: dict[str, str], timeline: _Timeline) -> None:
     """Record one line that reports an error; its number counts from 1 within the field's text."""
     _extracted(
         timeline,
@@ -190,17 +215,17 @@ def _error(error: ErrorLine, field: str, number: int, known: dict[str, str], tim
     )
 
 
-def _extracted(timeline: Timeline, label: str, data: dict[str, Any]) -> None:
-    timeline.add("extraction.recorded", timeline.session, label, {"agent_name": AGENT, **data})
+def _extracted(timeline: _Timeline, label: str, data: dict[str, Any]) -> None:
+    timeline.add("extraction.recorded", timeline.session, label, {"agent_name": timeline.agent, **data})
 
 
-def _exception(recording: Recording, status: str, timeline: Timeline) -> None:
+def _exception(recording: Recording, status: str, timeline: _Timeline) -> None:
     """An agent that was stopped but left a submission is less severe than one that left nothing."""
     facts = {
         "domain": "agent",
         "type": status[:MAX_NAME_CHARACTERS],
         "severity": "medium" if recording.submission else "high",
-        "source_system": AGENT,
+        "source_system": timeline.agent,
         "entity": (recording.external_ref or timeline.run)[:MAX_NAME_CHARACTERS],
     }
     payload = {"run_id": timeline.run, "session_id": timeline.session, "steps": len(recording.steps)}
@@ -208,15 +233,16 @@ def _exception(recording: Recording, status: str, timeline: Timeline) -> None:
     timeline.add("exception.created", timeline.exception, "", data)
 
 
-def _finish(recording: Recording, status: str, timeline: Timeline) -> None:
-    failed = status != SUCCESS
+def _finish(recording: Recording, status: str, timeline: _Timeline) -> None:
+    failed = not _is_success(status)
     submission = None if recording.submission is None else cut(recording.submission, MAX_JSON_BYTES)
     durations = [step.duration_ms for step in recording.steps if step.duration_ms is not None]
     complete = bool(durations) and len(durations) == len(recording.steps)
     state = recording.steps[-1].state if recording.steps else None
     shown = status[:MAX_NAME_CHARACTERS]
     message = f"The run ended with exit status {shown}." if recording.exit_status else "The file has no exit status."
-    summary = {"exit_status": shown, "submission": submission, "api_calls": recording.count("api_calls")}
+    summary = {"exit_status": shown, "submission": submission, "api_calls": recording.counts["api_calls"]}
+    others = storable(recording.info, MAX_JSON_BYTES)
     timeline.add(
         "run.finished",
         timeline.run,
@@ -224,23 +250,25 @@ def _finish(recording: Recording, status: str, timeline: Timeline) -> None:
         {
             "status": "failed" if failed else "completed",
             "final_state": None if state is None else storable(state, MAX_JSON_BYTES),
-            "results_summary": {key: value for key, value in summary.items() if value is not None},
+            "results_summary": others | {key: value for key, value in summary.items() if value is not None},
             "error_message": message if failed else None,
             "error_info": {"exit_status": shown} if failed else None,
             "duration_ms": sum(durations) if complete else None,
-            "tokens_input": recording.count("tokens_sent"),
-            "tokens_output": recording.count("tokens_received"),
-            "cost_usd": recording.cost_usd(),
+            "tokens_input": recording.counts["tokens_sent"],
+            "tokens_output": recording.counts["tokens_received"],
+            "cost_usd": recording.cost_usd,
             "iterations": len(recording.steps),
+            "not_understood": recording.not_understood or None,
         },
     )
     texts = [text for step in recording.steps for text in (*_spoken(step).values(), step.observation)]
+    ended = {"exit_code": int(failed)} if recording.exit_status else {"state": "ended", "ended_at": timeline.now()}
     timeline.add(
-        "session.completed",
+        "session.completed" if recording.exit_status else "session.updated",
         timeline.session,
         "",
         {
-            "exit_code": int(failed),
+            **ended,
             "total_lines_processed": sum(len(lines_of(text)) for text in texts),
             "total_extraction_events": sum(
                 event["type"] == "siltstone.extraction.recorded.v1" for event in timeline.events

@@ -1,16 +1,26 @@
-"""A recorded run of SWE-agent (`.traj`), read from bytes: what is missing is absent, what is wrong said."""
+"""A recorded run of SWE-agent (`.traj`) or mini-swe-agent, read from bytes: every part of it is accounted for.
+
+What is missing is absent, what is not understood is a remark, and what makes a file none of a run refuses it.
+"""
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NoReturn, cast
 
-from producers.storable import INT64, clean
+from producers import mini_swe_agent
+from producers.account import Part, Tally, Word
+from producers.recognised import MAX_BEGINNING, otherwise
+from producers.storable import clean
+from producers.values import NotUnderstood, count, milliseconds_of_seconds, money
 
-MAX_STEP_SECONDS = 7 * 86_400  # a longer execution_time is taken as absent
-MAX_COST_USD = 10**12  # a cost from here on is taken as absent
-COST_EXPONENTS = range(-30, 13)  # of the last digit of a cost; others are taken as absent
+MAX_STEP_MS = 7 * 86_400_000
+COUNTS = ("api_calls", "tokens_sent", "tokens_received")
+COSTS = ("instance_cost", "total_cost")  # of this run, else of its batch
+KNOWN = ("trajectory", "info", "environment", "replay_config")
+AGENT = "swe-agent"
+OF_STEP = ("action", "observation", "response", "thought", "state", "execution_time")
 
 _USERINFO = re.compile(r"(://)[^/@\s]*@")
 _MODEL = ("name", "temperature", "top_p", "per_instance_cost_limit", "total_cost_limit")
@@ -22,51 +32,53 @@ class UnreadableTrajectory(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Texts are clean and "" where the file has none; duration_ms is None where it has no execution_time."""
+    """Texts are clean and "" where the file has none; duration_ms is None where it has no execution_time.
+
+    `not_understood` is the text of what could not be read, by name.
+    """
 
     action: str
     observation: str
     response: str
     thought: str
-    state: dict[str, Any] | None
-    duration_ms: int | None
+    state: dict[str, Any] | None = None
+    duration_ms: int | None = None
+    not_understood: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """exit_status is None when the file does not say how the run ended; config holds no credential."""
+    """exit_status is None when the file does not say how the run ended; config holds no credential.
 
+    `info` is what else the file says of the run, `words` what is made no event of.
+    """
+
+    agent: str
     steps: list[Step]
     environment: str | None
     exit_status: str | None
     submission: str | None
-    stats: dict[str, Any]
+    counts: dict[str, int | None]
+    cost_usd: str | None
+    info: dict[str, Any]
     config: dict[str, Any]
     external_ref: str | None
-
-    def count(self, name: str) -> int | None:
-        """One of the producer's counts, or None when the file has no bigint of at least 0 there."""
-        value = self.stats.get(name)
-        return value if type(value) is int and value >= 0 and value in INT64 else None
-
-    def cost_usd(self) -> str | None:
-        """The cost of this run, else of its batch, with the digits of the file (`0.019520000000000006`)."""
-        for name in ("instance_cost", "total_cost"):
-            value = self.stats.get(name)
-            if type(value) is int:
-                value = Decimal(value)
-            if not isinstance(value, Decimal) or not 0 <= value < MAX_COST_USD:
-                continue
-            if value.as_tuple().exponent in COST_EXPONENTS:
-                return format(value.copy_abs(), "f")
-        return None
+    words: list[Word]
+    not_understood: dict[str, str]
 
 
 def read(content: bytes, *, name: str) -> Recording:
     """Raise UnreadableTrajectory for whatever is no recording; name is used in its message alone."""
     file = _object(content, name)
-    steps = file.get("trajectory")
-    if steps is None and "history" in file:
+    if "trajectory" not in file and mini_swe_agent.is_one(file):
+        return _recording(mini_swe_agent.AGENT, mini_swe_agent.as_swe_agents(file), name)
+    return _recording(AGENT, file, name)
+
+
+def _recording(agent: str, whole: dict[str, Any], name: str) -> Recording:
+    """The recording that a file of SWE-agent's form is; mini-swe-agent's has been given that form."""
+    steps = whole.get("trajectory")
+    if steps is None and "history" in whole:
         _refuse(
             name,
             "it holds a conversation (`history`) but no steps (`trajectory`), so there is no run to import; "
@@ -76,21 +88,45 @@ def read(content: bytes, *, name: str) -> Recording:
         _refuse(name, "it has no `trajectory`; import a .traj file as SWE-agent writes it")
     if not isinstance(steps, list):
         _refuse(name, f"its `trajectory` is {_kind(steps)}, not a list of steps")
-    info = file.get("info")
+    info = whole.get("info")
     if info is not None and not isinstance(info, dict):
         _refuse(name, f"its `info` is {_kind(info)}, not an object")
     info = cast("dict[str, Any]", info or {})
-    replay = _parsed(file.get("replay_config"))
+    words: list[Word] = []
+    part, left_out = Part("the run", words), Tally()
+    read_steps = [_step(step, number, name, words, left_out) for number, step in enumerate(steps, 1)]
+    replay = _parsed(whole.get("replay_config"))
+    if replay is not None and not isinstance(replay, dict):
+        part.remark("replay_config", whole["replay_config"], "is not an object")
     replay = replay if isinstance(replay, dict) else {}
+    config = _config(replay)
+    if replay:
+        left_out.add("configuration beside what ran on what")
     stats = info.get("model_stats")
+    if stats is not None and not isinstance(stats, dict):
+        part.remark("model_stats", stats, "is not an object")
+    stats = stats if isinstance(stats, dict) else {}
+    counts = {each: part.read(each, stats.get(each), count) for each in COUNTS}
+    costs = [part.read(each, stats.get(each), money) for each in COSTS]
+    for key, value in whole.items():
+        if key not in KNOWN and value not in (None, "", [], {}):
+            left_out.add(f"{key} of the run", len(value) if isinstance(value, list) else 1)
+    known = ("exit_status", "submission", "model_stats")
+    words.extend(left_out.words())
     return Recording(
-        steps=[_step(step, number, name) for number, step in enumerate(steps, 1)],
-        environment=_name(file.get("environment")),
-        exit_status=_name(info.get("exit_status")),
-        submission=_name(info.get("submission")),
-        stats=stats if isinstance(stats, dict) else {},
-        config=_config(replay),
+        agent=agent,
+        steps=read_steps,
+        environment=part.read("environment", whole.get("environment"), _name),
+        exit_status=part.read("exit_status", info.get("exit_status"), _name),
+        submission=part.read("submission", info.get("submission"), _name),
+        counts=counts,
+        cost_usd=next((cost for cost in costs if cost is not None), None),
+        info={key: value for key, value in info.items() if key not in known and value not in (None, "", [], {})}
+        | {key: value for key, value in stats.items() if key not in (*COUNTS, *COSTS)},
+        config=config,
         external_ref=_external_ref(replay),
+        words=words,
+        not_understood=part.kept,
     )
 
 
@@ -100,12 +136,14 @@ def _object(content: bytes, name: str) -> dict[str, Any]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        _refuse(name, f"it is not UTF-8 (byte {error.start}); import a .traj file as SWE-agent writes it")
+        other = otherwise(content[:MAX_BEGINNING], "swe-agent") or "import a .traj file as SWE-agent writes it"
+        _refuse(name, f"it is not UTF-8 (byte {error.start}); {other}")
     try:
-        file = json.loads(text, parse_float=Decimal, parse_constant=_no_number)
+        file = json.loads(text, parse_float=Decimal, parse_constant=str)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}: {error.msg}"
-        _refuse(name, f"it is not JSON ({where}); if it was cut short, copy it again")
+        other = otherwise(content[:MAX_BEGINNING], "swe-agent") or "if it was cut short, copy it again"
+        _refuse(name, f"it is not JSON ({where}); {other}")
     except (ArithmeticError, ValueError):
         _refuse(name, "it has a number too long to read; mend the file")
     except RecursionError:
@@ -115,7 +153,7 @@ def _object(content: bytes, name: str) -> dict[str, Any]:
     return cast("dict[str, Any]", file)
 
 
-def _step(step: object, number: int, name: str) -> Step:
+def _step(step: object, number: int, name: str, words: list[Word], left_out: Tally) -> Step:
     if not isinstance(step, dict):
         _refuse(name, f"step {number} is {_kind(step)}, not an object")
     fields = cast("dict[str, Any]", step)
@@ -124,21 +162,25 @@ def _step(step: object, number: int, name: str) -> Step:
         value = fields.get(key)
         if isinstance(value, list):  # parts of a message, as models take them
             parts = [part.get("text") for part in cast("list[object]", value) if isinstance(part, dict)]
-            value = "\n".join(part for part in parts if isinstance(part, str))
+            whole = [part for part in parts if isinstance(part, str)]
+            left_out.add("parts of messages that are not text", len(value) - len(whole))
+            value = "\n".join(whole)
         if not isinstance(value, str | None):
             _refuse(name, f"`{key}` of step {number} is {_kind(value)}, not text")
         texts[key] = clean(value or "")
-    return Step(
-        **texts,
-        state=_state(fields.get("state")),
-        duration_ms=_milliseconds(fields.get("execution_time")),
-    )
+    for key, value in fields.items():
+        if key not in OF_STEP and value not in (None, "", [], {}):
+            left_out.add(f"{key} of steps", len(value) if isinstance(value, list) else 1)
+    part = Part(f"step {number}", words)
+    duration_ms = part.read("execution_time", fields.get("execution_time"), _duration)
+    return Step(**texts, state=_state(fields.get("state")), duration_ms=duration_ms, not_understood=part.kept)
 
 
-def _milliseconds(seconds: object) -> int | None:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | Decimal):
-        return None
-    return round(seconds * 1000) if 0 <= seconds <= MAX_STEP_SECONDS else None
+def _duration(seconds: Any) -> int:
+    found = milliseconds_of_seconds(seconds)
+    if found > MAX_STEP_MS:
+        raise NotUnderstood("longer than a week")
+    return found
 
 
 def _state(value: object) -> dict[str, Any] | None:
@@ -155,7 +197,7 @@ def _parsed(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return cast("object", json.loads(value, parse_float=Decimal, parse_constant=_no_number))
+        return cast("object", json.loads(value, parse_float=Decimal, parse_constant=str))
     except (ArithmeticError, ValueError, RecursionError):
         return value.strip()
 
@@ -185,8 +227,12 @@ def _present(values: dict[str, Any]) -> dict[str, Any]:
 
 def _external_ref(replay: dict[str, Any]) -> str | None:
     """The id of the problem, which SWE-agent also gives to the agent that is to solve it."""
-    agent = _name(_at(replay, "agent", "name"))
-    return _name(_at(replay, "problem_statement", "id")) or (agent if agent != "main" else None)
+    agent = _text(_at(replay, "agent", "name"))
+    return _text(_at(replay, "problem_statement", "id")) or (agent if agent != "main" else None)
+
+
+def _text(value: object) -> str | None:
+    return clean(value) if isinstance(value, str) and value.strip() else None
 
 
 def _at(value: object, *keys: str) -> object:
@@ -195,12 +241,11 @@ def _at(value: object, *keys: str) -> object:
     return value
 
 
-def _name(value: object) -> str | None:
-    return clean(value) if isinstance(value, str) and value.strip() else None
-
-
-def _no_number(_: str) -> None:
-    """NaN and Infinity, which JSON does not have, are absent."""
+def _name(value: Any) -> str | None:
+    """A text; None for a blank one. Raises NotUnderstood."""
+    if not isinstance(value, str):
+        raise NotUnderstood("not a text")
+    return clean(value) if value.strip() else None
 
 
 def _kind(value: object) -> str:

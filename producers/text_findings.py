@@ -56,6 +56,14 @@ _ENDINGS = (
 )
 
 
+# The three lines of an edit, as Aider and Cline write it; a merge's conflict (<<<<<<< HEAD) is code.
+_MARKS = (
+    re.compile(r"(?:<{5,9}|-{5,9}) ?(?:SEARCH|ORIGINAL)>?[ \t]*"),
+    re.compile(r"={5,9}[ \t]*"),
+    re.compile(r"(?:>{5,9}|\+{5,9}) ?(?:REPLACE|UPDATED)>?[ \t]*"),
+)
+
+
 class CodeBlock(NamedTuple):
     """line_start and line_end are those of the content, 1-based and inclusive, in the text around it."""
 
@@ -67,6 +75,16 @@ class CodeBlock(NamedTuple):
     closed: bool
     parseable: bool | None  # None: see producers/parsing.py; or content is not whole
     characters: int  # of the whole block; content has fewer of one above MAX_BLOCK_CHARACTERS
+
+    @property
+    def is_edit(self) -> bool:
+        """Whether it is no code, but what to search for in a file and what to put in its place."""
+        found = 0
+        for line in lines_of(self.content):
+            found += bool(_MARKS[found].fullmatch(line))
+            if found == len(_MARKS):
+                return True
+        return False
 
 
 class ErrorLine(NamedTuple):

@@ -1,4 +1,4 @@
-"""Recorded runs of SWE-agent, as producers/swe_agent.py reads them."""
+"""Recorded runs of SWE-agent and mini-swe-agent, as producers/swe_agent.py reads them."""
 
 from producers import swe_agent
 from producers.imports.imported import Imported, Origin, Unreadable, of_whole
@@ -7,10 +7,12 @@ from producers.imports.imported import Imported, Origin, Unreadable, of_whole
 def events(content: bytes, name: str, origin: Origin) -> Imported:
     """The session and the run of one file. Raises Unreadable."""
     try:
-        made = swe_agent.events(content, name=name, tenant=origin.tenant, source=origin.source, start=origin.start)
+        made, words = swe_agent.accounted(
+            content, name=name, tenant=origin.tenant, source=origin.source, start=origin.start
+        )
     except swe_agent.UnreadableTrajectory as error:
         raise Unreadable(str(error)) from None
-    return Imported(list(made))
+    return Imported(made, words)
 
 
 read = of_whole(events)

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from producers.found import captured, reported
+from producers.found import captured, edited, reported
 from producers.storable import clean, storable
-from producers.text_findings import MAX_LINE_CHARACTERS, Errors, Fences
+from producers.text_findings import MAX_LINE_CHARACTERS, CodeBlock, Errors, Fences
 from producers.timeline import Timeline
 from producers.wrap.frames import About, Frame, Kind
 from producers.wrap.patterns import Match, Patterns
@@ -119,8 +119,7 @@ class Session:
         self._lines += 1
         block = self._fences.end() if self._agent.begins_text(line) else None
         for done in (block, self._fences.feed(line)):
-            if done:
-                self._add("code_block.captured", f"{done.line_start}", captured(self._agent.name, done, {}))
+            self._block(done)
         for error in self._errors.feed(line):
             self._record(f"error:{error.line_number}", reported(error))
         seen = line[:MAX_LINE_CHARACTERS]
@@ -130,11 +129,19 @@ class Session:
             data |= {"matched_value": match.value, "original_line": seen, "line_number": self._lines}
             self._record(f"line:{self._lines}", data, match)
 
+    def _block(self, block: CodeBlock | None) -> None:
+        """A fenced block that is at its end: code, or an edit of a file."""
+        if block is None:
+            return
+        if block.is_edit:
+            self._record(f"edit:{block.line_start}", edited(self._agent.name, block, {}))
+        else:
+            self._add("code_block.captured", f"{block.line_start}", captured(self._agent.name, block, {}))
+
     def _finish(self) -> None:
         for line in self._screen.end():
             self._line(line)
-        if block := self._fences.end():
-            self._add("code_block.captured", f"{block.line_start}", captured(self._agent.name, block, {}))
+        self._block(self._fences.end())
         for error in self._errors.end():
             self._record(f"error:{error.line_number}", reported(error))
 
