@@ -80,6 +80,12 @@ def _big_endian(bits: int) -> Read:
     return read
 
 
+def _number(bits: int) -> Read:
+    """As four or eight bytes, or in digits."""
+    binary, decimal = _big_endian(bits), _decimal(bits)
+    return lambda value: decimal(value) if (number := binary(value)) is None else number
+
+
 @dataclass(frozen=True, slots=True)
 class System:
     """How a system writes its letters.
@@ -146,6 +152,31 @@ SYSTEMS = (
     _spring("kafka_dlt-", mark=r"kafka_dlt-(?!original-consumer-group$)"),
     # the same, for @RetryableTopic: DeadLetterPublishingRecovererFactory.java
     _spring("kafka_", mark=r"kafka_(original|(key-)?exception)-"),
+    System(  # spring-cloud/spring-cloud-stream, the binder: KafkaMessageChannelBinder.java; text before version 2.1
+        "spring-binder",
+        own=re.compile(r"x-(original|exception)-"),
+        mark=re.compile(r"x-original-(topic|partition|offset)$"),
+        fields={
+            "topic": (_topic, "x-original-topic"),
+            "partition": (_number(32), "x-original-partition"),
+            "offset": (_number(64), "x-original-offset"),
+            "timestamp": (_number(64), "x-original-timestamp"),
+            "exception": (_text, "x-exception-fqcn"),
+            "error": (_text, "x-exception-message"),
+        },
+    ),
+    System(  # smallrye/smallrye-reactive-messaging, with Quarkus: KafkaDeadLetterQueue.java
+        "smallrye",
+        own=re.compile(r"dead-letter-"),
+        mark=re.compile(r"dead-letter-(reason|topic|partition|offset)$"),
+        fields={
+            "topic": (_topic, "dead-letter-topic"),
+            "partition": (_number(32), "dead-letter-partition"),
+            "offset": (_number(64), "dead-letter-offset"),
+            "exception": (_text, "dead-letter-cause-class-name", "dead-letter-exception-class-name"),
+            "error": (_text, "dead-letter-reason", "dead-letter-cause"),
+        },
+    ),
     System(  # apache/kafka, streams: ExceptionHandlerUtils.java (KIP-1034)
         "streams",
         own=re.compile(r"__streams\.errors\."),

@@ -1,5 +1,6 @@
 """Lines of JSON to records for Kafka: whole CloudEvents, or a short form that is completed here."""
 
+import codecs
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -52,9 +53,14 @@ class Defaults:
 
 
 def lines_of(file: BinaryIO) -> Iterator[bytes]:
-    """A file's lines as they are read; of one above MAX_LINE_BYTES its beginning, which is above them by a byte."""
+    """A file's lines as they are read; of one above MAX_LINE_BYTES its beginning, which is above them by a byte.
+
+    A byte order mark before the first is no part of it: many programs on Windows write one.
+    """
+    mark = codecs.BOM_UTF8
     while line := file.readline(MAX_LINE_BYTES + 1):
-        yield line
+        yield line.removeprefix(mark)
+        mark = b""
         while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
             line = file.readline(MAX_LINE_BYTES + 1)
 
@@ -64,6 +70,9 @@ def outgoing(
 ) -> Iterator[Outgoing | RefusedLine]:
     """A record or a refusal for every line that is not blank; a refused line says why in words."""
     for number, line in enumerate(lines, 1):
+        if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            yield RefusedLine(1, "all lines are UTF-16: write them as UTF-8, for example by iconv -f UTF-16 -t UTF-8")
+            return
         if len(line) > MAX_LINE_BYTES:
             yield RefusedLine(number, f"too_large: the line has more than {MAX_LINE_BYTES} bytes")
         elif line.strip():

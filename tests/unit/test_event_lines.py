@@ -2,14 +2,16 @@
 
 import json
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any
 
 import pytest
 
 from contracts.decode import decode
-from producers.event_lines import Defaults, Outgoing, RefusedLine, outgoing
+from producers.event_lines import Defaults, Outgoing, RefusedLine, lines_of, outgoing
 from tests.support.decoding import STAMP, TIME, WINDOW, finished
 from tests.support.events import encoded
+from tests.support.imported import CASES
 
 DEFAULTS = Defaults(
     tenant="acme",
@@ -134,3 +136,25 @@ def test_refused_and_sent_lines_keep_their_order() -> None:
     """Every line that is not blank makes one record or one refusal, in order."""
     lines = [encoded(finished()), b"x", b"", encoded(finished())]
     assert [type(found) for found in outgoing(lines, DEFAULTS, WINDOW, check=True)] == [Outgoing, RefusedLine, Outgoing]
+
+
+def test_byte_order_mark() -> None:
+    """A mark at the start of a file is no part of its first line; elsewhere it is no JSON, as before."""
+    with (CASES / "publish" / "byte-order-mark.jsonl").open("rb") as file:
+        sent_lines = list(outgoing(lines_of(file), DEFAULTS, WINDOW, check=True))
+    assert [json.loads(record.value)["subject"] for record in sent_lines if isinstance(record, Outgoing)] == [
+        "s-b", "s-c"
+    ]  # fmt: skip
+    assert len(sent_lines) == 2
+    later = b"{}\n\xef\xbb\xbf{}\n"
+    assert list(lines_of(BytesIO(later))) == [b"{}\n", b"\xef\xbb\xbf{}\n"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_a_file_in_utf_16_says_how_to_mend_it(encoding: str) -> None:
+    """Once, and not for every line."""
+    text = '{"type": "session.started", "subject": "s", "data": {"agent_name": "x"}}\n' * 2
+    content = ("\ufeff" if encoding.endswith("be") else "") + text
+    [refused] = outgoing(lines_of(BytesIO(content.encode(encoding))), DEFAULTS, WINDOW, check=True)
+    assert isinstance(refused, RefusedLine)
+    assert "iconv -f UTF-16 -t UTF-8" in refused.reason

@@ -1,5 +1,6 @@
 """Dead letters of other systems: their headers as those systems write them, and what cannot be read of one."""
 
+import json
 import struct
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from contracts import letter as form
 from contracts.foreign import ForeignLetter, read
+from tests.support.imported import CASES
 from workers.settings import InvalidSettings, load
 
 Headers = list[tuple[str, bytes | None]]
@@ -78,6 +80,28 @@ SHARE: Headers = [
     ("__dlq.errors.message", b"Offset delivery count exceeded the threshold."),
 ]
 # From getsentry/arroyo, arroyo/dlq.py and rust-arroyo/src/processing/dlq.rs: both append decimal text, no more.
+# From spring-cloud/spring-cloud-stream, KafkaMessageChannelBinder: numbers by ByteBuffer's putInt and putLong, the rest
+# text. tests/cases/letters/headers.json has the same, as a user would tell of them.
+SPRING_BINDER: Headers = [
+    ("x-original-topic", b"orders"),
+    ("x-original-partition", struct.pack(">i", 1)),
+    ("x-original-offset", struct.pack(">q", 7)),
+    ("x-original-timestamp", struct.pack(">q", 1_769_860_800_000)),
+    ("x-original-timestamp-type", b"CreateTime"),
+    ("x-exception-fqcn", b"a.B"),
+    ("x-exception-message", b"boom"),
+    ("x-exception-stacktrace", b"at"),
+]
+# From smallrye/smallrye-reactive-messaging, KafkaDeadLetterQueue: all of it text.
+SMALLRYE: Headers = [
+    ("dead-letter-exception-class-name", b"jakarta.ejb.EJBException"),
+    ("dead-letter-cause-class-name", b"java.lang.IllegalStateException"),
+    ("dead-letter-reason", b"not today"),
+    ("dead-letter-cause", b"closed"),
+    ("dead-letter-topic", b"orders"),
+    ("dead-letter-partition", b"2"),
+    ("dead-letter-offset", b"40"),
+]
 ARROYO: Headers = [("original_partition", b"12"), ("original_offset", b"4096")]
 SILTSTONE: Headers = [
     *SHARE,
@@ -124,6 +148,29 @@ SAID: dict[str, tuple[Headers, dict[str, Any]]] = {
             "offset": 5,
             "timestamp": 1,
             "consumer_group": "billing",
+            "exception": "java.lang.IllegalStateException",
+            "error": "not today",
+        },
+    ),
+    "spring-binder": (
+        SPRING_BINDER,
+        {
+            "source": "spring-binder",
+            "topic": "orders",
+            "partition": 1,
+            "offset": 7,
+            "timestamp": 1_769_860_800_000,
+            "exception": "a.B",
+            "error": "boom",
+        },
+    ),
+    "smallrye": (
+        SMALLRYE,
+        {
+            "source": "smallrye",
+            "topic": "orders",
+            "partition": 2,
+            "offset": 40,
             "exception": "java.lang.IllegalStateException",
             "error": "not today",
         },
@@ -308,3 +355,16 @@ def test_extra_topics_are_named_by_comma() -> None:
     assert load({}).dlq_extra_topic_names == []
     with pytest.raises(InvalidSettings, match="SILTSTONE_DLQ_EXTRA_TOPICS"):
         load({"SILTSTONE_DLQ_EXTRA_TOPICS": "orders dlt"})
+
+
+def test_letter_headers() -> None:
+    """The names of the file's headers are all known: nothing of them stays with the record."""
+    told = json.loads((CASES / "letters" / "headers.json").read_text())["spring-cloud-stream-binder"]
+    assert [name for name, _ in SPRING_BINDER] == list(told)
+
+
+@pytest.mark.parametrize(("partition", "offset"), [(b"1", b"7"), (b"1234", b"12345678")])
+def test_the_binders_numbers_may_be_text(partition: bytes, offset: bytes) -> None:
+    """As versions before 2.1 wrote them."""
+    said = read([("x-original-partition", partition), ("x-original-offset", offset)])
+    assert (said.partition, said.offset) == (int(partition), int(offset))

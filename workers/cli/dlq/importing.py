@@ -16,6 +16,7 @@ import typer
 from contracts.record import Message
 from contracts.registry import TOPIC_STEM
 from persistence.roles import OPERATOR
+from producers.event_lines import lines_of
 from workers.cli.database import with_database
 from workers.cli.dlq.actor import ACTOR, actor_of
 from workers.cli.dlq.rendering import counted
@@ -100,7 +101,7 @@ def _lines(file: Path) -> Iterator[Line]:
     """The letters of a file that are not resolved; ends the command at a line that is none."""
     try:
         with sys.stdin.buffer if str(file) == "-" else file.open("rb") as opened:
-            for number, text in enumerate(opened, 1):
+            for number, text in enumerate(lines_of(opened), 1):
                 line = _line(text, number)
                 if line.status != "resolved":
                     yield line
