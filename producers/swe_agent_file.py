@@ -11,7 +11,6 @@ from typing import Any, NoReturn, cast
 
 from producers import mini_swe_agent
 from producers.account import Part, Tally, Word
-from producers.recognised import MAX_BEGINNING, otherwise
 from producers.storable import clean
 from producers.values import NotUnderstood, count, milliseconds_of_seconds, money
 
@@ -136,14 +135,12 @@ def _object(content: bytes, name: str) -> dict[str, Any]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        other = otherwise(content[:MAX_BEGINNING], "swe-agent") or "import a .traj file as SWE-agent writes it"
-        _refuse(name, f"it is not UTF-8 (byte {error.start}); {other}")
+        _refuse(name, f"it is not UTF-8 (byte {error.start}); import a .traj file as SWE-agent writes it")
     try:
         file = json.loads(text, parse_float=Decimal, parse_constant=str)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}: {error.msg}"
-        other = otherwise(content[:MAX_BEGINNING], "swe-agent") or "if it was cut short, copy it again"
-        _refuse(name, f"it is not JSON ({where}); {other}")
+        _refuse(name, f"it is not JSON ({where}); if it was cut short, copy it again")
     except (ArithmeticError, ValueError):
         _refuse(name, "it has a number too long to read; mend the file")
     except RecursionError:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from producers.account import Part, Refused, Word
 from producers.event_lines import MAX_LINE_BYTES, lines_of
+from producers.recognised import MAX_BEGINNING, otherwise
 from producers.storable import clean
 from producers.timeline import Timeline
 from producers.values import NotUnderstood, instant
@@ -66,11 +67,20 @@ Importer = Callable[[BinaryIO, str, Origin], Iterator[Item]]
 """A file at its beginning, its name for messages, origin; the items in order. Raises Unreadable."""
 
 
-def of_whole(events: Callable[[bytes, str, Origin], Imported]) -> Importer:
-    """An importer for files of which nothing is known before their end."""
+def of_whole(events: Callable[[bytes, str, Origin], Imported], kind: str) -> Importer:
+    """An importer for files of a kind of which nothing is known before their end.
+
+    One that cannot be read says what it looks like, and what reads that.
+    """
 
     def read(file: BinaryIO, name: str, origin: Origin) -> Iterator[Item]:
-        found = events(file.read(), name, origin)
+        content = file.read()
+        try:
+            found = events(content, name, origin)
+        except Unreadable as error:
+            if other := otherwise(content[:MAX_BEGINNING], kind):
+                raise Unreadable(f"{error}; {other}") from None
+            raise
         yield from found.words
         yield from found.events
 

@@ -92,7 +92,7 @@ def events(content: bytes, name: str, origin: Origin) -> Imported:
     return found
 
 
-read = of_whole(events)
+read = of_whole(events, "junit")
 
 
 def _identity(suite: Element) -> str:

@@ -64,7 +64,7 @@ def events(content: bytes, name: str, origin: Origin) -> Imported:
     return found
 
 
-read = of_whole(events)
+read = of_whole(events, "promptfoo")
 
 
 def _evaluation(content: bytes, name: str, words: list[Word]) -> Evaluation:

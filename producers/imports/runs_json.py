@@ -102,7 +102,7 @@ def events(content: bytes, name: str, origin: Origin) -> Imported:
     return found
 
 
-read = of_whole(events)
+read = of_whole(events, "runs-json")
 
 
 def _add(line: Timeline, noun: str, place: str, data: dict[str, Any]) -> None:

@@ -15,4 +15,4 @@ def events(content: bytes, name: str, origin: Origin) -> Imported:
     return Imported(made, words)
 
 
-read = of_whole(events)
+read = of_whole(events, "swe-agent")

@@ -9,10 +9,8 @@ from defusedxml.ElementTree import fromstring
 
 from producers.account import Remark
 from producers.imports.imported import Unreadable
-from producers.recognised import otherwise
 from producers.storable import REPLACEMENT
 
-MAX_BEGINNING = 65_536
 _CDATA = re.compile(r"(<!\[CDATA\[.*?\]\]>)", re.DOTALL)
 _DECLARED = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]+)""")
 _DECLARATION = re.compile(r"\s*<\?xml.*?\?>", re.DOTALL)
@@ -29,9 +27,7 @@ def tree(content: bytes, name: str) -> tuple[Element, list[Remark]]:
         try:
             root = _parsed(mended)
         except (ParseError, DefusedXmlException, ValueError, LookupError):
-            hint = otherwise(content[:MAX_BEGINNING], "junit")
-            said = f"; {hint}" if hint else ""
-            raise Unreadable(f"{name} is not XML that can be read: {error}"[:300] + said) from None
+            raise Unreadable(f"{name} is not XML that can be read: {error}"[:300]) from None
         reason = "are shown as U+FFFD: XML does not have them"
         remarks = [Remark("the file", "characters", str(count), reason)] if count else []
     for element in root.iter():

@@ -202,7 +202,7 @@ async def test_a_file_that_its_importer_fails_on_harms_no_other(installation: In
 
 
 def _failing_on_b() -> None:
-    junit.read = of_whole(_falls)
+    junit.read = of_whole(_falls, "junit")
 
 
 def _falls(content: bytes, name: str, origin: Origin) -> Imported:

@@ -226,3 +226,12 @@ def test_a_compressed_file_says_what_to_do() -> None:
     """A collector's file exporter can write one."""
     with pytest.raises(Unreadable, match="gzip: unpack it"):
         read(otel.read, b"\x1f\x8b\x08\x00")
+
+
+def test_a_span_that_comes_again_counts_once_as_the_one_that_knows_its_end() -> None:
+    """Whichever of the two came first."""
+    whole, open_ = one_span(endTimeUnixNano="1772000001000000000"), one_span()
+    for content in (whole + b"\n" + open_, open_ + b"\n" + whole):
+        found = read(otel.read, content)
+        [node] = of(found, "node.executed")
+        assert (node["status"], found.words) == ("completed", [LeftOut("spans that came again")])

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 import pytest
 
 from producers.account import LeftOut, Refused, Remark, Word
+from producers.imports import junit, otel, promptfoo, runs_json, swe_agent
+from producers.imports.imported import Importer, Unreadable
 from producers.recognised import known, otherwise
 from producers.wrap.frames import Frame, Kind
 from producers.wrap.recorded import UnreadableRecording
 from producers.wrap.recordings import Recording, recording
-from tests.support.imported import CASES
+from tests.support.imported import CASES, case
 from workers.wrap.command import Wish, replayed
 
 CASTS = CASES / "asciicast"
@@ -363,3 +365,19 @@ def test_what_else_is_recognised(beginning: bytes, what: str) -> None:
 def test_what_is_not_recognised_may_be_anything(beginning: bytes) -> None:
     """A terminal shows JSON and XML too."""
     assert known(beginning) is None
+
+
+MISTAKEN = [
+    (junit.read, "promptfoo/output.jsonl", "siltstone import promptfoo reads it"),
+    (promptfoo.read, "otel/one-pretty-request.json", "siltstone import otel reads it"),
+    (swe_agent.read, "asciicast/version-1.json", "siltstone wrap --replay reads it"),
+    (otel.read, "junit/flat-only.xml", "siltstone import junit reads it"),
+    (runs_json.read, "recordings/fences.traj", "siltstone import swe-agent reads it"),
+]
+
+
+@pytest.mark.parametrize(("importer", "path", "says"), MISTAKEN, ids=[path for _, path, _ in MISTAKEN])
+def test_an_importer_says_what_a_file_of_another_kind_is(importer: Importer, path: str, says: str) -> None:
+    """And what reads it."""
+    with pytest.raises(Unreadable, match=says):
+        case(importer, path)
