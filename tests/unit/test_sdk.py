@@ -45,7 +45,7 @@ WINDOW = TimeWindow(datetime(2000, 1, 1, tzinfo=UTC))
 OTHER = "00-" + "a" * 32 + "-" + "b" * 16 + "-00"
 
 
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]  # in this order
 LATE = """
 import atexit, logging, sys
 logging.basicConfig(level="INFO")
