@@ -112,8 +112,9 @@ class Part:
         return kept
 
     def remark(self, name: str, value: Any, reason: str) -> None:
-        """Say that a value was not understood, and keep its text."""
-        self.kept[name] = cut(_plain(value), MAX_KEPT)
+        """Say that a value was not understood, and keep its text; a second of one name as `name#2`."""
+        again = sum(1 for known in self.kept if known.partition("#")[0] == name)
+        self.kept[f"{name}#{again + 1}" if again else name] = cut(_plain(value), MAX_KEPT)
         self.words.append(Remark(self.item, name, _shown(value), reason))
 
     def beside(self) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def _trace(trace: str, spans: list[Span], origin: Origin, words: list[Word]) -> 
             "source": KIND,
             "external_ref": trace,
             "provider": part.text("provider", _first(span.usage.provider for span in spans), MAX_LABEL),
-            "model": part.text("model", _first(span.usage.model for span in spans), MAX_MODEL),
+            "model": part.text("model", _model(spans), MAX_MODEL),
             "config_snapshot": part.json("resource", about, MAX_JSON_BYTES),
         },
     )
@@ -138,6 +138,12 @@ def _move_to(line: Timeline, began: datetime, moment: datetime | None) -> None:
         line.now_ms = max(line.now_ms, round((moment - began).total_seconds() * 1000))
 
 
+def _model(spans: list[Span]) -> str | None:
+    """The first that answered; where none says that, the first that was asked for."""
+    answered = _first(span.usage.model for span in spans if span.usage.answered)
+    return answered or _first(span.usage.model for span in spans)
+
+
 def _first(values: Iterator[str | None]) -> str | None:
     return next((value for value in values if value), None)
 
@@ -155,8 +161,13 @@ def _total(spans: list[Span], own: dict[str, T]) -> T | None:
     order = inner[None]
     for span in order:  # it grows: parents stand before their children
         order += inner[span.id]
+    reached = {span.id for span in order}
+    for span in spans:
+        if span.id not in reached:  # parents in a circle: each stands for itself
+            over[span.id] = None
+            order.append(span)
     for span in reversed(order):
-        below = used[span.id] or ([own[span.id]] if span.id in own else [])
+        below = used[span.id] if any(used[span.id]) or span.id not in own else [own[span.id]]
         used[over[span.id]] += [_sum(below)] if below else []
     return _sum(used[None]) if used[None] else None
 

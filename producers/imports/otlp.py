@@ -214,6 +214,8 @@ def _span(span: Any, part: Part, resource: Json, scope: Json, origin: Origin) ->
     for wrong in used.not_read:
         part.remark(wrong.name, wrong.value, f"is {wrong.why}")
     parent = members.take("parentSpanId")
+    if said.get("logfire.span_type") == "pending_span" and identity(parent, 8):  # a word on its parent, which has begun
+        own, parent, end, duration = str(identity(parent, 8)), said.get("logfire.pending_parent_id"), None, None
     kept = {
         "span_id": own,
         "parent_span_id": identity(parent, 8),

@@ -235,3 +235,71 @@ def test_a_span_that_comes_again_counts_once_as_the_one_that_knows_its_end() -> 
         found = read(otel.read, content)
         [node] = of(found, "node.executed")
         assert (node["status"], found.words) == ("completed", [LeftOut("spans that came again")])
+
+
+def test_the_model_that_answered_counts_before_the_one_that_was_asked_for() -> None:
+    """Whichever span began first."""
+    asked = one_span(attributes=[attribute("gen_ai.request.model", stringValue="m")])
+    answered = one_span(
+        spanId="00f067aa0ba902b8",
+        parentSpanId="00f067aa0ba902b7",
+        attributes=[attribute("gen_ai.response.model", stringValue="m-2026-01-01")],
+    )
+    [started] = of(read(otel.read, asked + b"\n" + answered), "run.started")
+    assert started["model"] == "m-2026-01-01"
+
+
+def test_langfuses_level_says_that_a_span_failed() -> None:
+    """It sets no status."""
+    level = [attribute("langfuse.observation.level", stringValue="ERROR")]
+    [node] = of(read(otel.read, one_span(attributes=level)), "node.executed")
+    assert node["status"] == "failed"
+
+
+def test_logfires_pending_span_is_a_word_on_its_parent() -> None:
+    """Beside the parent it is no span of its own; without it the parent goes on."""
+    own = "00f067aa0ba902b7"
+    kind = [
+        attribute("logfire.span_type", stringValue="pending_span"),
+        attribute("logfire.pending_parent_id", stringValue="0000000000000000"),
+    ]
+    pending = one_span(
+        spanId="00f067aa0ba902b9", parentSpanId=own, endTimeUnixNano="1772000000000000000", attributes=kind
+    )
+    [node] = of(read(otel.read, pending), "node.executed")
+    assert (node["status"], node["state_snapshot"]["span_id"]) == ("running", own)
+    found = read(otel.read, pending + b"\n" + one_span(endTimeUnixNano="1772000001000000000"))
+    [node] = of(found, "node.executed")
+    assert (node["status"], found.words) == ("completed", [LeftOut("spans that came again")])
+
+
+@pytest.mark.parametrize(
+    ("agent", "chat", "parents", "tokens"),
+    [
+        (11, 0, (None, "00f067aa0ba902b7"), 11),
+        (0, 0, (None, "00f067aa0ba902b7"), 0),
+        (3, 4, ("00f067aa0ba902b8", "00f067aa0ba902b7"), 7),
+    ],
+)
+def test_tokens_of_children_without_any_and_of_parents_in_a_circle(
+    agent: int, chat: int, parents: tuple[str | None, str], tokens: int
+) -> None:
+    """A child's 0 hides no sum; in a circle each span stands for itself."""
+    ids = ("00f067aa0ba902b7", "00f067aa0ba902b8")
+    lines = [
+        one_span(
+            spanId=own,
+            parentSpanId=parent,
+            endTimeUnixNano="1772000001000000000",
+            attributes=[attribute("gen_ai.usage.input_tokens", intValue=used)],
+        )
+        for own, parent, used in zip(ids, parents, (agent, chat), strict=True)
+    ]
+    [finished] = of(read(otel.read, b"\n".join(lines)), "run.finished")
+    assert finished["tokens_input"] == tokens
+
+
+def test_two_values_of_one_name_that_are_not_understood_are_both_kept() -> None:
+    """The second under its number."""
+    [node] = of(read(otel.read, one_span(attributes=[5, 6])), "node.executed")
+    assert node["state_snapshot"]["not_understood"] == {"attributes": "5", "attributes#2": "6"}

@@ -14,13 +14,14 @@ from siltstone._values import NotUnderstood, count, flag, money, text
 PROVIDER = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider")
 MODEL = (
     "gen_ai.response.model",
+    "llm.response.model",
+    "ai.response.model",
     "gen_ai.request.model",
     "llm.model_name",
-    "llm.response.model",
     "llm.request.model",
-    "ai.response.model",
     "ai.model.id",
 )
+ANSWERED = ("gen_ai.response.model", "llm.response.model", "ai.response.model")
 TOKENS_INPUT = (
     "gen_ai.usage.input_tokens",
     "gen_ai.usage.prompt_tokens",
@@ -61,6 +62,7 @@ class Usage(NamedTuple):
     tokens_output: int | None
     cost_usd: str | None
     not_read: list[NotRead]
+    answered: bool  # whether the model is the one that answered, and not only the one that was asked for
 
 
 class Happened(NamedTuple):
@@ -92,6 +94,7 @@ def usage(attributes: Mapping[str, Any]) -> Usage:
         first(TOKENS_OUTPUT, count),
         first(COST_USD, money),
         not_read,
+        any(attributes.get(name) for name in ANSWERED),
     )
 
 
@@ -104,13 +107,14 @@ def status(code: Any) -> bool | None:
 
 
 def has_failed(stated: bool | None, events: Iterable[Happened], attributes: Mapping[str, Any]) -> bool:  # noqa: FBT001 - it has three values
-    """By the span's status; where that is unset, by `error.type` or an exception that ended it.
+    """By the span's status; where that is unset, by `error.type`, Langfuse's level, or an exception that ended it.
 
     An exception that is only recorded was dealt with: it fails no span.
     """
     if stated is not None:
         return stated
-    return bool(attributes.get("error.type")) or any(_escaped(event) for event in events)
+    is_error = str(attributes.get("langfuse.observation.level", "")).upper() == "ERROR"
+    return is_error or bool(attributes.get("error.type")) or any(_escaped(event) for event in events)
 
 
 def _escaped(event: Happened) -> bool:
