@@ -97,7 +97,7 @@ class Part:
         """A text of at most so many bytes as ASCII JSON; one that is longer is cut, with a Remark. None for a blank."""
         if not value or not value.strip():
             return None
-        kept = cut(value, max_bytes)
+        kept = cut(clean(value), max_bytes)
         if len(kept) < len(value):
             self.words.append(
                 Remark(self.item, name, _shown(value), f"is cut: {len(kept)} of {len(value)} characters fit")

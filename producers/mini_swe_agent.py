@@ -53,9 +53,10 @@ def as_swe_agents(file: Json) -> Json:
 def _step(message: Json) -> Json:
     content = message.get("content")
     text = content if isinstance(content, str) else ""
-    commands = [call for call in map(_called, message.get("tool_calls") or []) if call]
+    calls = message.get("tool_calls")
+    commands = [call for call in map(_called, calls) if call] if isinstance(calls, list) else []
     commands = commands or [found.strip() for found in _COMMAND.findall(text)]
-    known = ("role", "content", "tool_calls")
+    known = ("role", "content", *(("tool_calls",) if isinstance(calls, list) else ()))
     return {
         "response": content,
         "action": "\n".join(commands),
@@ -71,7 +72,7 @@ def _called(call: Any) -> str | None:
     except (ValueError, RecursionError):
         return str(arguments)
     command = found.get("command") if isinstance(found, dict) else None
-    return command if isinstance(command, str) else None if found is None else json.dumps(found)
+    return command if isinstance(command, str) else None if found is None else json.dumps(found, default=str)
 
 
 def _joined(first: Any, second: Any) -> Any:
