@@ -208,7 +208,10 @@ def _span(span: Any, part: Part, resource: Json, scope: Json, origin: Origin) ->
     links = [_link(link, part) for link in list_of(members.take("links"), part, "links")]
     state = camel(object_of(members.take("status"), part, "status"))
     happened = [Happened(str(event.get("name")), event["attributes"]) for event in events]
-    failed = spans.has_failed(part.read("status.code", state.get("code"), spans.status), happened, said)
+    stated = part.read("status.code", state.get("code"), spans.status)
+    failed = "status.code" in part.kept or spans.has_failed(
+        stated, happened, said
+    )  # a status that nobody knows is no ok
     message = part.read("status.message", state.get("message"), _text)
     used = spans.usage(resource | said)
     for wrong in used.not_read:

@@ -161,6 +161,7 @@ def test_what_is_awkward_is_said() -> None:
         ("2", {}, "failed"),
         ("STATUS_CODE_ERROR", {}, "failed"),
         ("Error", {}, "failed"),
+        ("MAYBE", {}, "failed"),
         (1, {"attributes": [attribute("error.type", stringValue="timeout")]}, "completed"),
         (0, {"attributes": [attribute("error.type", stringValue="timeout")]}, "failed"),
         (0, {"events": [{"name": "exception", "attributes": []}]}, "completed"),

@@ -601,6 +601,21 @@ def test_a_runs_provider_is_its_models(kept: Kept) -> None:
     ]  # fmt: skip
 
 
+def test_a_runs_model_is_the_one_that_answered(kept: Kept) -> None:
+    """Not the one that was asked for before."""
+    tracer, _ = _traced()
+    with tracer.start_as_current_span("agent"):
+        for said in (
+            {"gen_ai.request.model": "m"},
+            {"gen_ai.response.model": "m-2026"},
+            {"gen_ai.response.model": "n"},
+        ):
+            with tracer.start_as_current_span("chat", attributes=said):
+                pass
+    [updated] = [event.data for event in kept.events() if event.type.noun_verb == "run.updated"]
+    assert updated.model == "m-2026"  # type: ignore[attr-defined]
+
+
 def test_each_part_of_a_distributed_trace_in_a_process_is_a_run(kept: Kept) -> None:
     """Two requests of one caller: a run each, with its own nodes and end."""
     tracer, _ = _traced()

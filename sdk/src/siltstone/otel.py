@@ -44,6 +44,7 @@ class _Run:
     id: str
     model: str | None = None
     provider: str | None = None
+    answered: bool = False  # by the model, which is else the one that was asked for
 
 
 @dataclass(slots=True, eq=False)
@@ -221,11 +222,14 @@ def _told(tokens: Mapping[str, int | Decimal]) -> dict[str, int | str]:
 
 
 def _name(run: _Run, used: _spans.Usage) -> None:
-    """The run's model is the first that a span names, with its provider: a framework's spans name the framework."""
+    """The run's model is the first that answered, else the first that was asked for, with its provider.
+
+    A framework's spans name the framework.
+    """
     model = used.model and used.model[:MAX_MODEL]
     provider = used.provider and used.provider[:MAX_PROVIDER]
-    if model and not run.model:
-        run.model, run.provider = model, provider or run.provider
+    if model and (not run.model or (used.answered and not run.answered)):
+        run.model, run.provider, run.answered = model, provider or run.provider, used.answered
     run.provider = run.provider or provider
 
 
