@@ -6,15 +6,20 @@ read, and Part tells the two apart.
 """
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from producers.storable import clean, cut, shortened
-from producers.values import NotUnderstood, text
+from producers.values import NotUnderstood, instant, text
 
 MAX_SHOWN = 200  # characters of a value that is named
 MAX_KEPT = 4_096  # of one that is kept beside what was read
 
 T = TypeVar("T")
+
+
+class Unplaced(Exception):
+    """A part states when it began, and that cannot be read: it has no place in time. The message says so."""
 
 
 class Refused(NamedTuple):
@@ -77,12 +82,30 @@ class Part:
 
     def read(self, name: str, value: Any, reader: Callable[[Any], T]) -> T | None:
         """None where the value is absent, or blank; the same with a Remark where the reader does not understand it."""
-        if value is None or (isinstance(value, str) and not value.strip()):
+        if _is_absent(value):
             return None
         try:
             return reader(value)
         except NotUnderstood as error:
             self.remark(name, value, f"is {error}")
+            return None
+
+    def began(
+        self, name: str, value: Any, start: datetime | None, reader: Callable[[Any], datetime] = instant
+    ) -> datetime | None:
+        """When the part began, by what it states; None where it states nothing, or where `start` is to stand for it.
+
+        Raises Unplaced for what cannot be read, without a start: a wrong date would hide it among other times.
+        """
+        if _is_absent(value):
+            return None
+        try:
+            return reader(value)
+        except NotUnderstood as error:
+            if start is None:
+                said = _plain(value)[:100]
+                raise Unplaced(f"its {name} {said!r} is {error}; mend it, or say by --start when it began") from None
+            self.remark(name, value, f"is {error}; --start stands for it")
             return None
 
     def text(self, name: str, value: Any, most: int) -> str | None:
@@ -136,6 +159,10 @@ class Tally:
         for kind, count in self._counts.items():
             if count:
                 yield LeftOut(kind, count)
+
+
+def _is_absent(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _plain(value: Any) -> str:

@@ -17,6 +17,7 @@ from contracts.event_type import Family
 from contracts.refusal import Refusal
 from contracts.registry import EVENT_TYPES, topic_of
 from contracts.window import TimeWindow
+from producers.recognised import MAX_BEGINNING, unreadable
 
 _members = msgspec.json.Decoder(dict[str, Raw])
 MAX_LINE_BYTES = 64 * 1024 * 1024  # no record is larger, nor what one line holds of traces
@@ -70,8 +71,8 @@ def outgoing(
 ) -> Iterator[Outgoing | RefusedLine]:
     """A record or a refusal for every line that is not blank; a refused line says why in words."""
     for number, line in enumerate(lines, 1):
-        if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            yield RefusedLine(1, "all lines are UTF-16: write them as UTF-8, for example by iconv -f UTF-16 -t UTF-8")
+        if number == 1 and (hint := unreadable(line[:MAX_BEGINNING])):
+            yield RefusedLine(1, f"no line of the file can be read: {hint}")
             return
         if len(line) > MAX_LINE_BYTES:
             yield RefusedLine(number, f"too_large: the line has more than {MAX_LINE_BYTES} bytes")

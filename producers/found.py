@@ -29,7 +29,8 @@ def edited(agent: str, block: CodeBlock, context: dict[str, Any]) -> dict[str, A
     """The data of an extraction.recorded of an edit: the file that it names, and all of it in the metadata."""
     content = cut(clean(block.content), MAX_CODE_BYTES)
     first = content.partition("\n")[0].strip()
-    file = block.before if first[:5] in ("<<<<<", "-----") else first
+    named = block.before or "" if first[:5] in ("<<<<<", "-----") else first
+    file = clean(named).strip("`*:# ")
     context = context | {"content": content, "closed": block.closed, "line_end": block.line_end}
     if len(content) < block.characters:
         context["cut_from_characters"] = block.characters
@@ -37,7 +38,7 @@ def edited(agent: str, block: CodeBlock, context: dict[str, Any]) -> dict[str, A
         "agent_name": agent,
         "event_type": "file_edit",
         "pattern": "search_replace",
-        "matched_value": (file and clean(file).strip("`*:# ")[:MAX_MATCH_CHARACTERS]) or None,
+        "matched_value": None if not file or " " in file else file[:MAX_MATCH_CHARACTERS],  # prose names no file
         "original_line": first[:MAX_LINE_CHARACTERS],
         "line_number": block.line_start,
         "metadata": context,

@@ -46,7 +46,7 @@ def as_swe_agents(file: Json) -> Json:
         "info": info,
         "prompts": before,
         "replay_config": _config(config, file.get("instance_id") or info.get("instance_id")),
-        "environment": _at(config, "environment", "environment_class"),
+        "environment": at(config, "environment", "environment_class"),
     }
 
 
@@ -66,7 +66,7 @@ def _step(message: Json) -> Json:
 
 def _called(call: Any) -> str | None:
     """The command of a call of a tool; its arguments are JSON in a text."""
-    arguments = _at(call, "function", "arguments")
+    arguments = at(call, "function", "arguments")
     try:
         found = json.loads(arguments) if isinstance(arguments, str) else arguments
     except (ValueError, RecursionError):
@@ -82,14 +82,15 @@ def _joined(first: Any, second: Any) -> Any:
 def _config(config: Any, problem: Any) -> Json:
     """What ran on what, by the names that SWE-agent has for it."""
     made = {
-        "agent": {"name": "main", "model": {"name": _at(config, "model", "model_name")}},
-        "env": {"deployment": {"image": _at(config, "environment", "image")}},
+        "agent": {"name": "main", "model": {"name": at(config, "model", "model_name")}},
+        "env": {"deployment": {"image": at(config, "environment", "image")}},
         "problem_statement": {"id": problem},
     }
     return made if config or problem else {}
 
 
-def _at(value: Any, *keys: str) -> Any:
+def at(value: Any, *keys: str) -> Any:
+    """What stands at a path of an object's members; None where there is none."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value

@@ -66,6 +66,12 @@ def known(beginning: bytes) -> Known | None:
     return None
 
 
+def unreadable(beginning: bytes) -> str | None:
+    """Why no line of a file that begins so can be read, whatever it holds, and what to do; None where one may be."""
+    found = known(beginning)
+    return f"it is {found.what}: {found.remedy}" if found and found.kind in ("packed", "utf-16") else None
+
+
 def otherwise(beginning: bytes, *expected: str) -> str | None:
     """What a file that begins so is instead of one of these kinds, and what to do; None where it may be one."""
     found = known(beginning)

@@ -38,7 +38,6 @@ TOKENS_OUTPUT = (
     "ai.usage.completionTokens",
 )
 COST_USD = ("gen_ai.usage.cost", "llm.cost.total", "operation.cost")
-NAMES = (*PROVIDER, *MODEL, *TOKENS_INPUT, *TOKENS_OUTPUT, *COST_USD)
 STATUS = {"0": None, "unset": None, "1": False, "ok": False, "2": True, "error": True}
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from typing import Any
 
 from producers.account import Word
 from producers.found import captured, edited, reported
-from producers.storable import clean, cut, json_bytes, storable
+from producers.storable import cut, json_bytes
 from producers.swe_agent_file import Recording, Step, UnreadableTrajectory, read
 from producers.text_findings import READABLE, ErrorLine, code_blocks, errors, lines_of
 from producers.timeline import Timeline
@@ -31,7 +31,6 @@ READERS = frozenset(
 MAX_JSON_BYTES = 256 * 1024
 MAX_ACTION_BYTES = 128 * 1024
 MAX_NAME_CHARACTERS = 255
-MAX_MODEL_CHARACTERS = 100
 
 
 class _Timeline(Timeline):
@@ -94,19 +93,19 @@ def _is_success(status: str) -> bool:
 
 
 def _start(recording: Recording, timeline: _Timeline) -> None:
-    environment = recording.environment[:MAX_NAME_CHARACTERS] if recording.environment else None
-    timeline.add("session.started", timeline.session, "", {"agent_name": timeline.agent, "environment": environment})
-    model = recording.config.get("model", {}).get("name")
-    config = {"session_id": timeline.session} | storable(recording.config, MAX_JSON_BYTES)
+    timeline.add(
+        "session.started", timeline.session, "", {"agent_name": timeline.agent, "environment": recording.environment}
+    )
+    config = {"session_id": timeline.session} | recording.config
     timeline.add(
         "run.started",
         timeline.run,
         "",
         {
             "kind": "agent",
-            "model": clean(model)[:MAX_MODEL_CHARACTERS] if isinstance(model, str) else None,
+            "model": recording.model,
             "source": timeline.agent,
-            "external_ref": recording.external_ref[:MAX_NAME_CHARACTERS] if recording.external_ref else None,
+            "external_ref": recording.external_ref,
             "config_snapshot": config,
         },
     )
@@ -132,7 +131,7 @@ def _step(step: Step, number: int, timeline: _Timeline) -> None:
             "iteration": number,
             "started_at": started_at,
             "duration_ms": step.duration_ms,
-            "state_snapshot": None if step.state is None else storable(step.state, MAX_JSON_BYTES),
+            "state_snapshot": step.state,
             "error_message": failure,
             "not_understood": step.not_understood or None,
         },
@@ -223,10 +222,10 @@ def _exception(recording: Recording, status: str, timeline: _Timeline) -> None:
     """An agent that was stopped but left a submission is less severe than one that left nothing."""
     facts = {
         "domain": "agent",
-        "type": status[:MAX_NAME_CHARACTERS],
+        "type": status,
         "severity": "medium" if recording.submission else "high",
         "source_system": timeline.agent,
-        "entity": (recording.external_ref or timeline.run)[:MAX_NAME_CHARACTERS],
+        "entity": recording.external_ref or timeline.run,
     }
     payload = {"run_id": timeline.run, "session_id": timeline.session, "steps": len(recording.steps)}
     data = {"actor_type": "system", "set": facts, "payload": payload}
@@ -235,24 +234,21 @@ def _exception(recording: Recording, status: str, timeline: _Timeline) -> None:
 
 def _finish(recording: Recording, status: str, timeline: _Timeline) -> None:
     failed = not _is_success(status)
-    submission = None if recording.submission is None else cut(recording.submission, MAX_JSON_BYTES)
     durations = [step.duration_ms for step in recording.steps if step.duration_ms is not None]
     complete = bool(durations) and len(durations) == len(recording.steps)
     state = recording.steps[-1].state if recording.steps else None
-    shown = status[:MAX_NAME_CHARACTERS]
-    message = f"The run ended with exit status {shown}." if recording.exit_status else "The file has no exit status."
-    summary = {"exit_status": shown, "submission": submission, "api_calls": recording.counts["api_calls"]}
-    others = storable(recording.info, MAX_JSON_BYTES)
+    message = f"The run ended with exit status {status}." if recording.exit_status else "The file has no exit status."
+    summary = {"exit_status": status, "submission": recording.submission, "api_calls": recording.counts["api_calls"]}
     timeline.add(
         "run.finished",
         timeline.run,
         "",
         {
             "status": "failed" if failed else "completed",
-            "final_state": None if state is None else storable(state, MAX_JSON_BYTES),
-            "results_summary": others | {key: value for key, value in summary.items() if value is not None},
+            "final_state": state,
+            "results_summary": recording.info | {key: value for key, value in summary.items() if value is not None},
             "error_message": message if failed else None,
-            "error_info": {"exit_status": shown} if failed else None,
+            "error_info": {"exit_status": status} if failed else None,
             "duration_ms": sum(durations) if complete else None,
             "tokens_input": recording.counts["tokens_sent"],
             "tokens_output": recording.counts["tokens_received"],

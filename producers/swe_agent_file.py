@@ -11,10 +11,13 @@ from typing import Any, NoReturn, cast
 
 from producers import mini_swe_agent
 from producers.account import Part, Tally, Word
+from producers.mini_swe_agent import at as _at
 from producers.storable import clean
-from producers.values import NotUnderstood, count, milliseconds_of_seconds, money
+from producers.values import NotUnderstood, count, milliseconds_of_seconds, money, text
 
 MAX_STEP_MS = 7 * 86_400_000
+MAX_JSON_BYTES = 256 * 1024  # as ASCII JSON, of a state, a submission and the like
+MAX_NAME, MAX_MODEL = 255, 100  # characters, as the contracts have them
 COUNTS = ("api_calls", "tokens_sent", "tokens_received")
 COSTS = ("instance_cost", "total_cost")  # of this run, else of its batch
 KNOWN = ("trajectory", "info", "environment", "replay_config")
@@ -57,6 +60,7 @@ class Recording:
     environment: str | None
     exit_status: str | None
     submission: str | None
+    model: str | None
     counts: dict[str, int | None]
     cost_usd: str | None
     info: dict[str, Any]
@@ -98,7 +102,7 @@ def _recording(agent: str, whole: dict[str, Any], name: str) -> Recording:
     if replay is not None and not isinstance(replay, dict):
         part.remark("replay_config", whole["replay_config"], "is not an object")
     replay = replay if isinstance(replay, dict) else {}
-    config = _config(replay)
+    config = part.json("replay_config", _config(replay), MAX_JSON_BYTES)
     if replay:
         left_out.add("configuration beside what ran on what")
     stats = info.get("model_stats")
@@ -111,19 +115,21 @@ def _recording(agent: str, whole: dict[str, Any], name: str) -> Recording:
         if key not in KNOWN and value not in (None, "", [], {}):
             left_out.add(f"{key} of the run", len(value) if isinstance(value, list) else 1)
     known = ("exit_status", "submission", "model_stats")
+    others = {key: value for key, value in info.items() if key not in known and value not in (None, "", [], {})}
+    others |= {key: value for key, value in stats.items() if key not in (*COUNTS, *COSTS)}
     words.extend(left_out.words())
     return Recording(
         agent=agent,
         steps=read_steps,
-        environment=part.read("environment", whole.get("environment"), _name),
-        exit_status=part.read("exit_status", info.get("exit_status"), _name),
-        submission=part.read("submission", info.get("submission"), _name),
+        environment=part.text("environment", whole.get("environment"), MAX_NAME),
+        exit_status=part.text("exit_status", info.get("exit_status"), MAX_NAME),
+        submission=part.long_text("submission", part.read("submission", info.get("submission"), text), MAX_JSON_BYTES),
+        model=part.text("model", _at(replay, "agent", "model", "name"), MAX_MODEL),
         counts=counts,
         cost_usd=next((cost for cost in costs if cost is not None), None),
-        info={key: value for key, value in info.items() if key not in known and value not in (None, "", [], {})}
-        | {key: value for key, value in stats.items() if key not in (*COUNTS, *COSTS)},
+        info=part.json("info", others, MAX_JSON_BYTES),
         config=config,
-        external_ref=_external_ref(replay),
+        external_ref=part.text("external_ref", _external_ref(replay), MAX_NAME),
         words=words,
         not_understood=part.kept,
     )
@@ -133,11 +139,11 @@ def _object(content: bytes, name: str) -> dict[str, Any]:
     if not content.strip():
         _refuse(name, "it is empty; import a .traj file as SWE-agent writes it")
     try:
-        text = content.decode("utf-8-sig")
+        written = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         _refuse(name, f"it is not UTF-8 (byte {error.start}); import a .traj file as SWE-agent writes it")
     try:
-        file = json.loads(text, parse_float=Decimal, parse_constant=str)
+        file = json.loads(written, parse_float=Decimal, parse_constant=str)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}: {error.msg}"
         _refuse(name, f"it is not JSON ({where}); if it was cut short, copy it again")
@@ -170,7 +176,8 @@ def _step(step: object, number: int, name: str, words: list[Word], left_out: Tal
             left_out.add(f"{key} of steps", len(value) if isinstance(value, list) else 1)
     part = Part(f"step {number}", words)
     duration_ms = part.read("execution_time", fields.get("execution_time"), _duration)
-    return Step(**texts, state=_state(fields.get("state")), duration_ms=duration_ms, not_understood=part.kept)
+    state = part.json("state", _state(fields.get("state")), MAX_JSON_BYTES)
+    return Step(**texts, state=state, duration_ms=duration_ms, not_understood=part.kept)
 
 
 def _duration(seconds: Any) -> int:
@@ -230,19 +237,6 @@ def _external_ref(replay: dict[str, Any]) -> str | None:
 
 def _text(value: object) -> str | None:
     return clean(value) if isinstance(value, str) and value.strip() else None
-
-
-def _at(value: object, *keys: str) -> object:
-    for key in keys:
-        value = cast("dict[str, object]", value).get(key) if isinstance(value, dict) else None
-    return value
-
-
-def _name(value: Any) -> str | None:
-    """A text; None for a blank one. Raises NotUnderstood."""
-    if not isinstance(value, str):
-        raise NotUnderstood("not a text")
-    return clean(value) if value.strip() else None
 
 
 def _kind(value: object) -> str:

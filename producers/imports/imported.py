@@ -9,12 +9,10 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any, BinaryIO, NamedTuple
 
-from producers.account import Part, Refused, Word
+from producers.account import Refused, Word
 from producers.event_lines import MAX_LINE_BYTES, lines_of
-from producers.recognised import MAX_BEGINNING, otherwise
-from producers.storable import clean
+from producers.recognised import MAX_BEGINNING, otherwise, unreadable
 from producers.timeline import Timeline
-from producers.values import NotUnderstood, instant
 
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)  # the day of what has no date
 DAY_MS = 86_400_000
@@ -25,10 +23,6 @@ MAX_NAME, MAX_LABEL, MAX_MODEL, MAX_ID = 255, 50, 100, 256  # characters, as the
 
 class Unreadable(Exception):
     """Nothing of a file can be imported; the message names it, what is wrong, and what to do."""
-
-
-class Unplaced(Exception):
-    """A part states when it began, and that cannot be read: it has no place in time. The message says so."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +81,7 @@ def of_whole(events: Callable[[bytes, str, Origin], Imported], kind: str) -> Imp
     return read
 
 
+NOT_JSON = "it is not JSON"
 _read_json = json.JSONDecoder(parse_float=Decimal).decode
 
 
@@ -99,9 +94,15 @@ class Line(NamedTuple):
 
 
 def json_lines(file: BinaryIO) -> Iterator[Line | Refused]:
-    """The lines that are not blank, numbers as Decimal where they are no integers. One in memory at a time."""
+    """The lines that are not blank, numbers as Decimal where they are no integers. One in memory at a time.
+
+    Of a file in UTF-16, or that is compressed, the first is refused with what to do, and no other is read.
+    """
     number = 0
     for ended in lines_of(file):
+        if number == 0 and (hint := unreadable(ended[:MAX_BEGINNING])):
+            yield Refused("line 1", hint)
+            return
         if len(ended) > MAX_LINE_BYTES:
             number += 1
             yield Refused(f"line {number}", f"it has more than {MAX_LINE_BYTES} bytes")
@@ -115,7 +116,7 @@ def json_lines(file: BinaryIO) -> Iterator[Line | Refused]:
             except UnicodeDecodeError:
                 yield Refused(f"line {number}", "it is not UTF-8")
             except (ArithmeticError, ValueError, RecursionError):
-                yield Refused(f"line {number}", "it is not JSON")
+                yield Refused(f"line {number}", NOT_JSON)
 
 
 def timeline(origin: Origin, kind: str, identity: object, began: datetime | None) -> Timeline:
@@ -143,25 +144,6 @@ def json_value(content: bytes, name: str, what: str) -> Any:
         raise Unreadable(f"{name} is not JSON ({error.msg} at line {error.lineno}); {what} is") from None
     except (ArithmeticError, ValueError, RecursionError) as error:
         raise Unreadable(f"{name} is not JSON that can be read ({type(error).__name__}); {what} is") from None
-
-
-def beginning(
-    part: Part, name: str, value: Any, origin: Origin, reader: Callable[[Any], datetime] = instant
-) -> datetime | None:
-    """When a part began, by what it states; None where it states nothing. Raises Unplaced without a --start to take.
-
-    A wrong date would hide it among other times: what cannot be read is never replaced by one of ours.
-    """
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    try:
-        return reader(value)
-    except NotUnderstood as error:
-        if origin.start is None:
-            said = clean(str(value))[:100]
-            raise Unplaced(f"its {name} {said!r} is {error}; mend it, or say by --start when it began") from None
-        part.remark(name, value, f"is {error}; --start stands for it")
-        return None
 
 
 def iso(moment: datetime, timespec: str = "milliseconds") -> str:

@@ -12,16 +12,14 @@ from hashlib import sha256
 from typing import Any
 from xml.etree.ElementTree import Element, tostring
 
-from producers.account import LeftOut, Part, Refused
+from producers.account import LeftOut, Part, Refused, Unplaced
 from producers.imports.imported import (
     MAX_JSON_BYTES,
     MAX_NAME,
     MAX_TEXT_BYTES,
     Imported,
     Origin,
-    Unplaced,
     Unreadable,
-    beginning,
     of_whole,
     shown,
     timeline,
@@ -150,7 +148,7 @@ def _suite(element: Element, above: int | None, before: list[Suite], alone: str,
         stated(element, part),
     )
     try:
-        suite.began = beginning(part, "timestamp", element.get("timestamp"), origin)
+        suite.began = part.began("timestamp", element.get("timestamp"), origin.start)
     except Unplaced as unplaced:
         suite.unplaced = str(unplaced)
     if suite.began is None and suite.unplaced is None and holder:

@@ -13,10 +13,20 @@ from decimal import Decimal
 from typing import Any, BinaryIO
 
 from producers import spans
-from producers.account import Part, Refused, Tally, Word
-from producers.imports.imported import MAX_JSON_BYTES, MAX_NAME, Origin, Unplaced, beginning, json_lines
+from producers.account import Part, Refused, Tally, Unplaced, Word
+from producers.imports.imported import MAX_JSON_BYTES, MAX_NAME, NOT_JSON, Origin, iso, json_lines
 from producers.imports.members import Members
-from producers.imports.otlp_values import Json, attributes, camel, identity, kind, list_of, nanoseconds, object_of
+from producers.imports.otlp_values import (
+    Json,
+    attributes,
+    camel,
+    kind,
+    list_of,
+    nanoseconds,
+    object_of,
+    span_id,
+    trace_id,
+)
 from producers.spans import Happened
 from producers.storable import clean
 
@@ -55,12 +65,17 @@ def spans_of(file: BinaryIO, origin: Origin) -> Iterator[Span | Word]:
 
 
 def _values(file: BinaryIO) -> Iterator[tuple[str, Any]]:
-    """Each JSON of a file with its place: a line each, unless the first line is no JSON by itself; a list's items."""
-    first = next((line for line in json_lines(file)), None)
+    """Each JSON of a file with its place: a line each, unless the first line only begins one; a list's items."""
+    first = next(json_lines(file), None)
     file.seek(0)
-    if isinstance(first, Refused) and first.reason == "it is not JSON":
-        yield from _one_after_the_other(file)
-        return
+    if isinstance(first, Refused) and first.reason == NOT_JSON:
+        read = _one_after_the_other(file)
+        begun = next(read, None)
+        if begun and not isinstance(begun[1], Refused):
+            yield begun
+            yield from read
+            return
+        file.seek(0)
     for line in json_lines(file):
         if isinstance(line, Refused):
             yield line.item, line
@@ -70,11 +85,7 @@ def _values(file: BinaryIO) -> Iterator[tuple[str, Any]]:
 
 def _one_after_the_other(file: BinaryIO) -> Iterator[tuple[str, Any]]:
     """Values over many lines, with commas between them or without."""
-    try:
-        text = file.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        yield "", Refused("the file", f"it is not UTF-8 at byte {error.start}")
-        return
+    text = file.read().decode("utf-8-sig", "replace")
     decoder, at, number = json.JSONDecoder(parse_float=Decimal), 0, 0
     while (at := _next(text, at)) < len(text):
         number += 1
@@ -188,13 +199,12 @@ def _span(span: Any, part: Part, resource: Json, scope: Json, origin: Origin) ->
     if not isinstance(span, dict):
         raise NotASpan("it is not a span, which is an object")
     members = Members(camel(span), part)
-    trace, own = identity(members.take("traceId"), 16), identity(members.take("spanId"), 8)
+    trace, own = members.read(trace_id, "traceId"), members.read(span_id, "spanId")
     if trace is None or own is None:
-        raise NotASpan("it has no traceId or no spanId")
+        raise NotASpan("it has no traceId or no spanId that can be read")
     stated = members.take("startTimeUnixNano")
-    began = (
-        beginning(part, "startTimeUnixNano", None if _is_zero(stated) else stated, origin, nanoseconds) or origin.start
-    )
+    began = part.began("startTimeUnixNano", None if _is_zero(stated) else stated, origin.start, nanoseconds)
+    began = began or origin.start
     if began is None:
         raise NotASpan("it has no startTimeUnixNano; say by --start when it began")
     ended = members.take("endTimeUnixNano")
@@ -208,20 +218,19 @@ def _span(span: Any, part: Part, resource: Json, scope: Json, origin: Origin) ->
     links = [_link(link, part) for link in list_of(members.take("links"), part, "links")]
     state = camel(object_of(members.take("status"), part, "status"))
     happened = [Happened(str(event.get("name")), event["attributes"]) for event in events]
-    stated = part.read("status.code", state.get("code"), spans.status)
-    failed = "status.code" in part.kept or spans.has_failed(
-        stated, happened, said
-    )  # a status that nobody knows is no ok
+    failed = spans.has_failed(part.read("status.code", state.get("code"), spans.status), happened, said)
+    failed = failed or "status.code" in part.kept  # a status that nobody knows is no success
     message = part.read("status.message", state.get("message"), _text)
     used = spans.usage(resource | said)
     for wrong in used.not_read:
         part.remark(wrong.name, wrong.value, f"is {wrong.why}")
-    parent = members.take("parentSpanId")
-    if said.get("logfire.span_type") == "pending_span" and identity(parent, 8):  # a word on its parent, which has begun
-        own, parent, end, duration = str(identity(parent, 8)), said.get("logfire.pending_parent_id"), None, None
+    parent = members.read(span_id, "parentSpanId")
+    if parent and said.get("logfire.span_type") == "pending_span":  # a word on its parent, which has begun
+        own, end, duration = parent, None, None
+        parent = part.read("logfire.pending_parent_id", said.get("logfire.pending_parent_id"), span_id)
     kept = {
         "span_id": own,
-        "parent_span_id": identity(parent, 8),
+        "parent_span_id": parent,
         "kind": part.read("kind", members.take("kind"), kind),
         "attributes": said,
         "events": events,
@@ -233,7 +242,7 @@ def _span(span: Any, part: Part, resource: Json, scope: Json, origin: Origin) ->
     return Span(
         trace=trace,
         id=own,
-        parent=kept["parent_span_id"],
+        parent=parent,
         name=members.text(MAX_NAME, "name") or f"span {own}",
         began=began,
         ended=end,
@@ -253,7 +262,7 @@ def _event(event: Any, part: Part) -> Json:
     at = members.pop("timeUnixNano", None)
     when = None if _is_zero(at) else part.read("timeUnixNano of an event", at, nanoseconds)
     own = attributes(members.pop("attributes", None), part)
-    return {**members, "time": when and when.isoformat().replace("+00:00", "Z"), "attributes": own}
+    return {**members, "time": iso(when, "microseconds") if when else None, "attributes": own}
 
 
 def _link(link: Any, part: Part) -> Json:
@@ -261,11 +270,12 @@ def _link(link: Any, part: Part) -> Json:
         part.remark("links", link, "is not a link of a span")
         return {}
     members = camel(link)
-    known = {
-        "trace_id": identity(members.pop("traceId", None), 16),
-        "span_id": identity(members.pop("spanId", None), 8),
+    return {
+        "trace_id": part.read("traceId of a link", members.pop("traceId", None), trace_id),
+        "span_id": part.read("spanId of a link", members.pop("spanId", None), span_id),
+        "attributes": attributes(members.pop("attributes", None), part),
+        **members,
     }
-    return known | {"attributes": attributes(members.pop("attributes", None), part)} | members
 
 
 def _text(value: Any) -> str:

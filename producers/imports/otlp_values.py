@@ -14,7 +14,7 @@ from producers.values import NotUnderstood, count, instant, number
 KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 SINCE = datetime(1970, 1, 1, tzinfo=UTC)
 
-_ID = re.compile(r"(?:[0-9a-f]{16}){1,2}")
+_HEX = re.compile(r"[0-9a-fA-F]+")
 _SNAKE = re.compile(r"_([a-z])")
 _ZEROS = re.compile("0+")
 
@@ -22,22 +22,32 @@ Json = dict[str, Any]
 
 
 def identity(value: Any, length: int) -> str | None:
-    """An id of so many bytes in hexadecimal of small letters, also from base64; None for none, or for zeros alone.
+    """An id of so many bytes in hexadecimal of small letters, also from base64; None for zeros alone.
 
-    Another text, which no standard has, stays as it is.
+    Another text, which no standard has, stays as it is. Raises NotUnderstood for what is not a text.
     """
-    if not isinstance(value, str) or not value.strip():
-        return None
+    if not isinstance(value, str):
+        raise NotUnderstood("not an id, which is a text")
     said = clean(value.strip())
-    if not _ID.fullmatch(said.lower()) or len(said) != 2 * length:
+    if len(said) == 2 * length and _HEX.fullmatch(said):
+        said = said.lower()
+    else:
         try:
             raw = base64.b64decode(said, validate=True)
         except (binascii.Error, ValueError):
             raw = b""
         said = raw.hex() if len(raw) == length else said[:MAX_NAME]
-    else:
-        said = said.lower()
     return None if _ZEROS.fullmatch(said) else said
+
+
+def trace_id(value: Any) -> str | None:
+    """An id of 16 bytes. Raises NotUnderstood."""
+    return identity(value, 16)
+
+
+def span_id(value: Any) -> str | None:
+    """An id of 8 bytes. Raises NotUnderstood."""
+    return identity(value, 8)
 
 
 def nanoseconds(value: Any) -> datetime:
@@ -80,7 +90,7 @@ def attributes(pairs: Any, part: Part) -> Json:
 def value_of(value: Any, part: Part) -> Any:
     """A typed value without its type; one that has none is itself."""
     if not isinstance(value, dict) or len(value) != 1:
-        return value or None if isinstance(value, dict) else value
+        return None if value == {} else value
     [(kind_of, held)] = camel(value).items()
     match kind_of:
         case "intValue":

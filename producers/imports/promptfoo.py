@@ -6,7 +6,7 @@ from decimal import Decimal
 from io import BytesIO
 from typing import Any, NamedTuple
 
-from producers.account import Differs, LeftOut, Part, Refused, Word
+from producers.account import Differs, LeftOut, Part, Refused, Unplaced, Word
 from producers.imports.imported import (
     DAY_MS,
     MAX_JSON_BYTES,
@@ -16,9 +16,7 @@ from producers.imports.imported import (
     MAX_TEXT_BYTES,
     Imported,
     Origin,
-    Unplaced,
     Unreadable,
-    beginning,
     json_lines,
     json_value,
     of_whole,
@@ -49,7 +47,7 @@ def events(content: bytes, name: str, origin: Origin) -> Imported:
     part = evaluation.summary.part
     try:
         stamp = evaluation.summary.take("timestamp")
-        began = beginning(part, "timestamp", stamp, origin)
+        began = part.began("timestamp", stamp, origin.start)
     except Unplaced as unplaced:
         raise Unreadable(f"{name}: {unplaced}") from None
     identity = evaluation.outer.text(MAX_NAME, "evalId") or part.text("timestamp", stamp, MAX_NAME)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from producers.account import Part, Refused, Word
+from producers.account import Part, Refused, Unplaced, Word
 from producers.imports.imported import (
     MAX_JSON_BYTES,
     MAX_LABEL,
@@ -17,9 +17,7 @@ from producers.imports.imported import (
     MAX_NAME,
     Imported,
     Origin,
-    Unplaced,
     Unreadable,
-    beginning,
     json_object,
     of_whole,
     shown,
@@ -59,7 +57,7 @@ def events(content: bytes, name: str, origin: Origin) -> Imported:
     if not isinstance(identity, str | int) or isinstance(identity, bool) or identity == "":
         raise Unreadable(f"{name} has no id: one of {', '.join(ID)} is expected")
     try:
-        started = beginning(members.part, "start", members.take(*STARTED), origin)
+        started = members.part.began("start", members.take(*STARTED), origin.start)
     except Unplaced as unplaced:
         raise Unreadable(f"{name}: {unplaced}") from None
     ended = members.read(instant, *ENDED)

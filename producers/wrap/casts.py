@@ -2,15 +2,17 @@
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from producers.account import Part, Refused, Remark, Tally
+from producers.storable import REPLACEMENT
 from producers.values import milliseconds_of_seconds
 from producers.wrap.frames import Frame, Kind
-from producers.wrap.recorded import MAX_HEADER_BYTES, Frames, Head, UnreadableRecording, json_of, moment
+from producers.wrap.recorded import MAX_HEADER_BYTES, Frames, Head, UnreadableRecording, json_of, moment, side
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 MAX_FILE_BYTES = 256 * 1024 * 1024  # of version 1, which is one JSON
@@ -19,24 +21,24 @@ LEFT_OUT = {"i": "keys that were typed", "m": "markers"}
 
 _WINDOW = re.compile(r"[0-9]{1,4}x[0-9]{1,4}")
 _EXIT_CODE = re.compile(r"-?[0-9]{1,9}")
-_BOM = b"\xef\xbb\xbf"
 
 
 def head(path: Path, first: bytes, part: Part, start: datetime | None) -> Head | None:
     """A cast's header; None for any other file. Raises UnreadableRecording for a version that is not known."""
     found = json_of(first)
-    if not isinstance(found, dict) and first.removeprefix(_BOM).strip() == b"{":
+    if not isinstance(found, dict) and first.removeprefix(BOM_UTF8).startswith(b"{"):
         found = _whole(path)
     if not isinstance(found, dict) or "version" not in found or not {"width", "term", "stdout"} & found.keys():
         return None
     version = found["version"]
     if version not in (1, 2, 3):
         raise UnreadableRecording(f"{path} is an asciicast of version {version!r}; 1, 2 and 3 can be replayed")
-    if version == 1 and "stdout" not in found:
-        found = _whole(path) or found
+    if version == 1 and not isinstance(found.get("stdout"), list):
+        raise UnreadableRecording(f"{path} is an asciicast of version 1 without a list of what was shown (stdout)")
     window = found.get("term") if version == 3 else found  # noqa: PLR2004 - asciicast's versions
     names = ("cols", "rows") if window is not found else ("width", "height")
-    columns, rows = (_size(window, name, part) for name in names)
+    sizes = window if isinstance(window, dict) else {}
+    columns, rows = (part.read(name, sizes.get(name), side) for name in names)
     frames: Frames = (lambda: _first_version(found, part)) if version == 1 else (lambda: _lines_of(path, version, part))
     return Head(
         frames, moment(path, part, "timestamp", found.get("timestamp"), start), columns, rows, _metadata(found, window)
@@ -61,38 +63,22 @@ def _metadata(header: dict[str, Any], window: Any) -> dict[str, Any]:
     return kept
 
 
-def _size(window: Any, name: str, part: Part) -> int | None:
-    size = window.get(name) if isinstance(window, dict) else None
-    if size is None:
-        return None
-    if isinstance(size, int) and 0 < size < 10_000:  # noqa: PLR2004 - columns or rows
-        return size
-    part.remark(name, size, "is not the size of a window")
-    return None
-
-
 def _first_version(header: dict[str, Any], part: Part) -> Iterator[Frame]:
     """Version 1: intervals and texts in one list; the whole lasts as long as its duration says."""
     at_us, whole = 0, Characters()
-    shown = header.get("stdout")
-    if not isinstance(shown, list):
-        part.remark("stdout", shown, "is not a list of intervals and texts")
-        shown = []
-    for number, item in enumerate(shown, 1):
+    for number, item in enumerate(header["stdout"], 1):
         try:
             interval, text = item
             at_us += max(0, _microseconds(interval))
-            shown_then = whole.add(text)
+            shown = whole.add(text)
         except (ValueError, TypeError, OverflowError):
             part.words.append(Refused(f"stdout {number}", "it is not an interval and a text"))
             continue
-        yield Frame(at_us, Kind.OUTPUT, shown_then)
-    lasted = part.read("duration", header.get("duration"), _lasted)
-    yield Frame(max(at_us, lasted or 0), Kind.ENDED, b"")
-
-
-def _lasted(value: Any) -> int:
-    return milliseconds_of_seconds(value) * 1_000
+        yield Frame(at_us, Kind.OUTPUT, shown)
+    if rest := whole.rest():
+        yield Frame(at_us, Kind.OUTPUT, rest)
+    lasted = part.read("duration", header.get("duration"), milliseconds_of_seconds)
+    yield Frame(max(at_us, (lasted or 0) * 1_000), Kind.ENDED, b"")
 
 
 def _microseconds(time: Any) -> int:
@@ -118,6 +104,10 @@ class Characters:
         self._half = shown[-1:] if "\ud800" <= shown[-1:] <= "\udbff" else ""
         whole = shown[: len(shown) - len(self._half)]
         return whole.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+
+    def rest(self) -> bytes:
+        """A half that still waits, at the end."""
+        return REPLACEMENT.encode() if self._half else b""
 
 
 class _Events:
@@ -161,9 +151,13 @@ class _Events:
                 self.left_out.add(LEFT_OUT.get(code, f"events of code {str(code)[:20]!r}"))
         return None
 
-    def end(self) -> Frame | None:
+    def end(self) -> Iterator[Frame]:
         """The end, where no event was one: nobody knows with which exit status."""
-        return None if self.has_ended else Frame(self._at_us, Kind.ENDED, b"")
+        if self.has_ended:
+            return
+        if rest := self._whole.rest():
+            yield Frame(self._at_us, Kind.OUTPUT, rest)
+        yield Frame(self._at_us, Kind.ENDED, b"")
 
     def _remark(self, number: int, name: str, value: Any, reason: str) -> None:
         self._words.append(Remark(f"line {number}", name, str(value)[:100], reason))
@@ -171,21 +165,25 @@ class _Events:
 
 def _lines_of(path: Path, version: int, part: Part) -> Iterator[Frame]:
     events = _Events(version, part)
-    with path.open("rb") as file:
-        file.readline(MAX_HEADER_BYTES)
-        for number, line in enumerate(_lines(file), 2):
-            if not line.strip() or line.startswith(b"#"):
-                continue
-            try:
-                frame = events.frame(number, line)
-            except (ValueError, TypeError, OverflowError, RecursionError) as error:
-                why = str(error) if isinstance(error, OverflowError) else "no event of an asciicast: [time, code, data]"
-                raise UnreadableRecording(f"{path}, line {number}: {why}") from None
-            if frame:
-                yield frame
-    if end := events.end():
-        yield end
-    part.words.extend(events.left_out.words())
+    try:
+        with path.open("rb") as file:
+            file.readline(MAX_HEADER_BYTES)
+            for number, line in enumerate(_lines(file), 2):
+                if line.strip() and not line.startswith(b"#") and (frame := _frame(events, path, number, line)):
+                    yield frame
+        yield from events.end()
+    finally:
+        part.words.extend(events.left_out.words())
+
+
+def _frame(events: _Events, path: Path, number: int, line: bytes) -> Frame | None:
+    try:
+        return events.frame(number, line)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        why = (
+            str(error) if isinstance(error, OverflowError) else "it is not an event of an asciicast: [time, code, data]"
+        )
+        raise UnreadableRecording(f"{path}, line {number}: {why}") from None
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

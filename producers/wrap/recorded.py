@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from producers.account import Part
-from producers.values import NotUnderstood, instant
+from producers.account import Part, Unplaced
+from producers.values import NotUnderstood, count, instant
 from producers.wrap.frames import Frame, Kind
 
 CHUNK_BYTES = 65_536  # of a plain log that are one frame
 MAX_HEADER_BYTES = 16 * 1024 * 1024
+MAX_SIDE = 10_000  # columns or rows of a window
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 
 Frames = Callable[[], Iterator[Frame]]
@@ -44,23 +45,26 @@ def plain(path: Path, begin: int, end: int | None) -> Iterator[Frame]:
 
 
 def moment(path: Path, part: Part, name: str, value: Any, start: datetime | None) -> datetime | None:
-    """When a recording began, by what it states; None where it states nothing.
-
-    Raises UnreadableRecording when that cannot be read and no `start` stands for it: a wrong date would hide it.
-    """
-    if value is None or value == "":
-        return None
+    """When a recording began; see Part.began. Raises UnreadableRecording."""
     try:
-        found = instant(value)
-        if EARLIEST <= found < LATEST:
-            return found
-        why = "not between the years 1970 and 3000"
-    except NotUnderstood as error:
-        why = str(error)
-    if start is None:
-        raise UnreadableRecording(f"{path}: its {name} {str(value)[:100]!r} is {why}; say by --start when it began")
-    part.remark(name, value, f"is {why}; --start stands for it")
-    return None
+        return part.began(name, value, start, _moment)
+    except Unplaced as unplaced:
+        raise UnreadableRecording(f"{path}: {unplaced}") from None
+
+
+def _moment(value: Any) -> datetime:
+    found = instant(value)
+    if EARLIEST <= found < LATEST:
+        return found
+    raise NotUnderstood("not between the years 1970 and 3000")
+
+
+def side(value: Any) -> int:
+    """How many columns or rows a window has. Raises NotUnderstood."""
+    found = count(value)
+    if 0 < found < MAX_SIDE:
+        return found
+    raise NotUnderstood("not the size of a window")
 
 
 def json_of(text: bytes) -> Any:

@@ -51,14 +51,15 @@ def recording(path: Path, start: datetime | None = None) -> Recording:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
     key, words = digest.digest(), list[Word]()
-    head = _head(path, first, Part("the header", words), start)
+    part = Part("the header", words)
+    head = _head(path, first, part, start)
     made = EPOCH + timedelta(milliseconds=int.from_bytes(key[-8:]) % DAY_MS)
     return Recording(
         key,
         head.started or start or made,
         head.columns or COLUMNS,
         head.rows or ROWS,
-        head.metadata,
+        head.metadata | part.beside(),
         head.frames(),
         words,
     )
@@ -73,7 +74,7 @@ def _head(path: Path, first: bytes, part: Part, start: datetime | None) -> Head:
     if other and other.kind == "asciicast":
         raise UnreadableRecording(f"{path} looks like an asciicast, but its header is not JSON that can be read")
     if other:
-        raise UnreadableRecording(f"{path} is no recording of a terminal: it is {other.what}; {other.remedy}")
+        raise UnreadableRecording(f"{path} is not a recording of a terminal: it is {other.what}; {other.remedy}")
     return Head(lambda: _whole(path))
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from producers.account import Part
 from producers.values import count, instant
 from producers.wrap.frames import Frame, Kind
-from producers.wrap.recorded import Head, moment, plain
+from producers.wrap.recorded import Head, moment, plain, side
 
 TAIL_BYTES = 4_096  # in which the last line of a log stands
 
@@ -35,7 +35,7 @@ def head(path: Path, first: bytes, part: Part, start: datetime | None) -> Head |
         return None
     facts = _facts(found["facts"])
     began = moment(path, part, "Script started on", _text(found["time"]), start)
-    columns, rows = (part.read(name, facts.pop(name, None), count) for name in ("COLUMNS", "LINES"))
+    columns, rows = (part.read(name, facts.pop(name, None), side) for name in ("COLUMNS", "LINES"))
     metadata: dict[str, Any] = {name.lower(): value for name, value in facts.items()}
     return Head(lambda: _frames(path, len(first), began or start, part), began, columns, rows, metadata)
 

@@ -14,7 +14,7 @@ from producers.imports.imported import Imported, Importer
 from producers.imports.jsonl import importer
 from producers.imports.mapping import mapping
 from tests.support.imported import CASES, case, of
-from workers.cli.imports import KINDS
+from workers.cli.import_kinds import KINDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "importing.md"
 ROW = re.compile(r"^\| (?:`([a-z-]+)` )?\| (.+?) \| (.+?) \| `([\w./-]+)` \|$", re.MULTILINE)

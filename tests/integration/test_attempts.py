@@ -24,7 +24,7 @@ from tests.support.decoding import decoded
 from tests.support.installation import Installation
 from tests.support.letters import put
 from tests.support.storing import database_of, store_batch
-from workers.cli.imports import KINDS
+from workers.cli.import_kinds import KINDS
 from workers.cli.main import program
 from workers.cli.terminal import CommandError
 

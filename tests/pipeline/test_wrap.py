@@ -229,6 +229,9 @@ async def test_a_replayed_log_is_stored_once(installation: Installation) -> None
     dry = wrap(installation, "--replay", str(cast), "--dry-run")
     assert (dry.returncode, dry.stdout.count(b"\n")) == (0, 5)
     assert (b"ghp_" in dry.stdout, b'"title": "[masked: github_token]"' in dry.stdout) == (False, True)
+    broken = installation.folder / "broken.cast"
+    broken.write_text(cast.read_text() + '[3, "o", 7]\n')
+    assert wrap(installation, "--replay", str(broken), "--dry-run").returncode == 4
     for _ in range(2):
         done = wrap(installation, "--replay", str(cast), "--agent", "codex")
         assert done.returncode == 0, done.stderr

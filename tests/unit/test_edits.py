@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from producers import swe_agent
+from producers.found import edited
 from producers.text_findings import code_blocks
 from producers.wrap.frames import About, Frame, Kind
 from producers.wrap.patterns import load
@@ -78,3 +79,10 @@ def test_what_is_an_edit(content: str, *, is_edit: bool) -> None:
     """Aider's and Cline's markers, each on a line of its own and all three; a merge's conflict is code."""
     [block] = code_blocks(f"```\n{content}\n```\n")
     assert block.is_edit is is_edit
+
+
+def test_prose_before_an_edit_names_no_file() -> None:
+    """Nor does a line with blanks in the fence."""
+    for text in ("I will change this:\n\n```\n<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n```\n",):
+        [block] = code_blocks(text)
+        assert edited("aider", block, {})["matched_value"] is None

@@ -158,3 +158,10 @@ def test_a_file_in_utf_16_says_how_to_mend_it(encoding: str) -> None:
     [refused] = outgoing(lines_of(BytesIO(content.encode(encoding))), DEFAULTS, WINDOW, check=True)
     assert isinstance(refused, RefusedLine)
     assert "iconv -f UTF-16 -t UTF-8" in refused.reason
+
+
+def test_a_compressed_file_says_how_to_mend_it() -> None:
+    """Its bytes are no lines."""
+    [refused] = outgoing(lines_of(BytesIO(b"\x1f\x8b\x08\n\x00\n")), DEFAULTS, WINDOW, check=True)
+    assert isinstance(refused, RefusedLine)
+    assert "compressed by gzip: unpack it first" in refused.reason

@@ -72,3 +72,11 @@ def test_a_time_may_be_written_in_any_form_that_is_understood() -> None:
     found = _lines(mapped, {"at": "Sat, 03 Dec 2022 23:10:07 GMT"}, {"at": "1772359200"}, {"at": "later"})
     assert [event["time"] for event in found.events] == ["2022-12-03T23:10:07.000000Z", "2026-03-01T10:00:00.000000Z"]
     assert said(found)[0].startswith("line 3: its time 'later' is not a time")
+
+
+def test_lines_in_utf_16_are_refused_once() -> None:
+    """With what to do."""
+    mapped = "events: [{type: extraction.recorded, subject: s, data: {agent_name: a, event_type: e, pattern: p}}]"
+    found = read(importer(mapping(mapped, "m")), "{}\n{}\n".encode("utf-16"))
+    [refused] = found.words
+    assert str(refused) == "line 1: it is UTF-16: write it as UTF-8, for example by iconv -f UTF-16 -t UTF-8"

@@ -304,3 +304,23 @@ def test_two_values_of_one_name_that_are_not_understood_are_both_kept() -> None:
     """The second under its number."""
     [node] = of(read(otel.read, one_span(attributes=[5, 6])), "node.executed")
     assert node["state_snapshot"]["not_understood"] == {"attributes": "5", "attributes#2": "6"}
+
+
+def test_lines_are_read_behind_a_first_one_that_is_none() -> None:
+    """As of a log that begins with words: it alone is refused."""
+    found = read(otel.read, b"INFO exporting\n" + one_span() + b"\n" + one_span(spanId="00f067aa0ba902b8") + b"\n")
+    assert said(found) == ["line 1: it is not JSON"]
+    assert len(of(found, "node.executed")) == 2
+
+
+@pytest.mark.parametrize(("name", "kept"), [("parentSpanId", "7"), ("traceState", None)])
+def test_an_id_that_is_no_text_is_said(name: str, kept: str | None) -> None:
+    """It is there, and is not the same as none; of a state nothing is asked."""
+    [node] = of(read(otel.read, one_span(**{name: 7})), "node.executed")
+    assert node["state_snapshot"].get("not_understood", {}).get(name) == kept
+
+
+def test_a_span_whose_own_id_is_no_text_is_refused() -> None:
+    """Nobody could say which it is."""
+    [refused] = read(otel.read, one_span(spanId=7)).words
+    assert str(refused) == "line 1, span 1: it has no traceId or no spanId that can be read"

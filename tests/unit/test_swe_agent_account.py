@@ -65,3 +65,18 @@ def test_a_conversation_of_another_agent_is_no_trajectory() -> None:
     file = {"messages": [{"role": "user", "content": "hi"}]}
     with pytest.raises(Unreadable, match="it has no `trajectory`"):
         read(swe_agent.read, json.dumps(file).encode())
+
+
+def test_what_is_cut_is_said() -> None:
+    """Names to their columns, states and submissions to what an event holds."""
+    file = {
+        "trajectory": [{"action": "ls", "state": {"a": "x" * 100_000}}],
+        "environment": "e" * 300,
+        "info": {"exit_status": "submitted", "submission": "s" * 300_000},
+        "replay_config": {"agent": {"model": {"name": "m" * 200}}},
+    }
+    found = read(swe_agent.read, json.dumps(file).encode())
+    assert {(word.item, word.name) for word in found.words if isinstance(word, Remark)} == {
+        ("step 1", "state"), ("the run", "environment"), ("the run", "submission"), ("the run", "model")
+    }  # fmt: skip
+    assert len(of(found, "session.started")[0]["environment"]) == 255

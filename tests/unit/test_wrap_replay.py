@@ -114,7 +114,7 @@ RECORDERS = {
             Remark("line 4", "exit status", "killed", "is not understood"),
             LeftOut("events of code 'e'"),
         ],
-        set(),
+        {"not_understood"},
     ),
 }
 
@@ -272,7 +272,7 @@ def test_a_cast_that_breaks_off_ends_its_session(tmp_path: Path) -> None:
 def test_a_cast_whose_time_is_none_is_refused_until_a_start_stands_for_it(tmp_path: Path, timestamp: object) -> None:
     """Beyond the year 3000, before 1970, or no time: another date would hide it."""
     path = written(tmp_path, json.dumps({"version": 2, "width": 80, "timestamp": timestamp}) + '\n[0, "o", "a"]\n')
-    with pytest.raises(UnreadableRecording, match=r"timestamp .* is .*; say by --start when it began"):
+    with pytest.raises(UnreadableRecording, match=r"timestamp .* is .*; mend it, or say by --start when it began"):
         recording(path)
     start = datetime(2026, 5, 1, tzinfo=UTC)
     found, _ = read(path, start)
@@ -381,3 +381,44 @@ def test_an_importer_says_what_a_file_of_another_kind_is(importer: Importer, pat
     """And what reads it."""
     with pytest.raises(Unreadable, match=says):
         case(importer, path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"version": 2, "width": 80}\n[0.5, "o", "a\\ud83e"]\n',
+        '{"version": 1, "width": 80, "stdout": [[0.5, "a\\ud83e"]]}',
+    ],
+)
+def test_half_a_character_at_the_end_is_shown(tmp_path: Path, content: str) -> None:
+    """As U+FFFD: its other half never came."""
+    _, frames = read(written(tmp_path, content))
+    assert b"".join(frame.data for frame in frames).decode() == "a\ufffd"
+
+
+def test_what_a_cast_left_out_before_it_broke_off_is_said(tmp_path: Path) -> None:
+    """With what broke it."""
+    path = written(tmp_path, '{"version": 2, "width": 80}\n[0, "i", "k"]\n[1, "o"')
+    found = recording(path)
+    with pytest.raises(UnreadableRecording, match="line 3"):
+        list(found.frames)
+    assert found.words == [LeftOut("keys that were typed")]
+
+
+def test_what_a_header_says_unreadably_is_kept(tmp_path: Path) -> None:
+    """In the session's metadata; a window is never larger than one that a program could have had."""
+    events, words = replay(written(tmp_path, '{"version": 2, "width": "wide", "height": 99999999}\n[0, "o", "a"]\n'))
+    assert [str(word) for word in words] == [
+        "the header: width 'wide' is not a number", "the header: height '99999999' is not the size of a window"
+    ]  # fmt: skip
+    assert data_of(events, "session.updated")[0]["metadata"]["not_understood"] == {
+        "width": "wide", "height": "99999999"
+    }  # fmt: skip
+    log = written(tmp_path, 'Script started on 2026-01-31 12:00:00+00:00 [COLUMNS="99999999"]\na\n', "typescript")
+    assert read(log)[0].columns == 80
+
+
+def test_a_cast_of_version_1_without_its_texts_is_refused(tmp_path: Path) -> None:
+    """Nothing of it could be shown."""
+    with pytest.raises(UnreadableRecording, match=r"without a list of what was shown \(stdout\)"):
+        recording(written(tmp_path, '{"version": 1, "width": 80, "stdout": "a"}'))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,7 @@ from persistence.roles import READER
 from producers.account import Differs
 from workers.cli.database import with_database
 from workers.cli.environment import settings
+from workers.cli.import_kinds import KINDS, LINES, Kind
 from workers.cli.publish import SHOWN, send
 from workers.cli.terminal import Exit, Output, fail, print_rows, printable, progress, say
 
@@ -37,46 +38,6 @@ app = typer.Typer(no_args_is_help=True)
 @app.callback()
 def group() -> None:
     """What other tools recorded."""
-
-
-class Kind(NamedTuple):
-    """A kind of file: the command's name, the module that reads it, what it is, and how its files' names end."""
-
-    name: str
-    module: str
-    what: str
-    endings: tuple[str, ...]
-
-
-KINDS = (
-    Kind(
-        "swe-agent",
-        "producers.imports.swe_agent",
-        "Recorded runs of SWE-agent and mini-swe-agent (.traj): a session and a run a file.",
-        (".traj", ".traj.json"),
-    ),
-    Kind("junit", "producers.imports.junit", "JUnit's XML, as most test runners write it: a run a suite.", (".xml",)),
-    Kind(
-        "promptfoo",
-        "producers.imports.promptfoo",
-        "Results of promptfoo: a run a result, with its assertions.",
-        (".json", ".jsonl"),
-    ),
-    Kind(
-        "otel",
-        "producers.imports.otel",
-        "OpenTelemetry's traces, OTLP in JSON: a run a trace.",
-        (".json", ".jsonl", ".ndjson"),
-    ),
-    Kind("runs-json", "producers.imports.runs_json", "An older analysis tool's JSON, a file a run.", (".json",)),
-    Kind(
-        "sentinel-yaml",
-        "producers.imports.sentinel_yaml",
-        "Test definitions in YAML, one a document.",
-        (".yaml", ".yml"),
-    ),
-)
-LINES = (".jsonl", ".ndjson", ".log")
 
 
 Files = Annotated[

@@ -28,7 +28,7 @@ HELP = "The durable record of what AI agents did: Kafka events settled into Post
 
 
 def program(names: Iterable[str] = COMMANDS) -> typer.Typer:
-    """The program with these commands alone: all of them take a second to import, one a fraction of it."""
+    """The program with these commands alone: a command that is named needs no other."""
     app = typer.Typer(
         help=HELP,
         no_args_is_help=True,

@@ -2,12 +2,12 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -57,8 +57,6 @@ def wrap(
     The command never waits for it, and the exit code is the command's. While the broker is away everything is kept,
     and sent on the next occasion.
     """
-    from producers.event_lines import Defaults, outgoing
-
     if bool(command) == (replay is not None):
         fail("give the command to run, siltstone wrap -- COMMAND…, or a recorded log by --replay", Exit.USAGE)
     if dry_run and command:
@@ -67,31 +65,38 @@ def wrap(
         fail("--start is for --replay: a command begins now", Exit.USAGE)
     if tenant is None:
         fail("name the tenant by --tenant or SILTSTONE_TENANT", Exit.USAGE)
-    read, work = settings(), _module("command")
+    work = _module("command")
     wish = work.Wish(tenant, agent, source, patterns, pty, mask, wait)
     try:
         if command:
-            work.run(command, wish, read)
-        begin = start.replace(tzinfo=UTC) if start and start.tzinfo is None else start
-        replayed = work.replayed(replay, wish, begin)
+            work.run(command, wish, settings())
+        replayed = work.replayed(replay, wish, start.replace(tzinfo=start.tzinfo or UTC) if start else None)
     except work.NotWrapped as error:
         fail(printable(str(error)), Exit.USAGE)
-    lines = (json.dumps(event, ensure_ascii=False).encode() for event in replayed.events)
     try:
-        if dry_run:
-            sys.stdout.writelines(line.decode() + "\n" for line in lines)
-            return
-        from workers.cli.publish import send, show
-
-        window = TimeWindow(read.oldest_time, read.retention_months)
-        show(send(read, outgoing(lines, Defaults(topic_prefix=read.topic_prefix), window, check=True), None), output)
+        _replay(replayed.events, output, dry_run=dry_run)
     except work.UnreadableRecording as error:
         fail(f"{printable(str(error))}; the session ends where it was cut", Exit.SOME_FAILED)
     finally:
         _say_of(replayed.words)
-    say(f"session {replayed.session.id}")
+    if not dry_run:
+        say(f"session {replayed.session.id}")
     if any(isinstance(word, Refused) for word in replayed.words):
         fail(f"{replay} was not replayed whole", Exit.SOME_FAILED)
+
+
+def _replay(events: Iterator[dict[str, Any]], output: Output, *, dry_run: bool) -> None:
+    """Print the events of a recording, or publish them."""
+    lines = (json.dumps(event, ensure_ascii=False).encode() for event in events)
+    if dry_run:
+        sys.stdout.writelines(line.decode() + "\n" for line in lines)
+        return
+    from producers.event_lines import Defaults, outgoing
+    from workers.cli.publish import send, show
+
+    read = settings()
+    window = TimeWindow(read.oldest_time, read.retention_months)
+    show(send(read, outgoing(lines, Defaults(topic_prefix=read.topic_prefix), window, check=True), None), output)
 
 
 def _say_of(words: Sequence[object]) -> None:
